@@ -1,0 +1,110 @@
+"""The plan: everything about preprocessing and network that all sites must do alike.
+
+A plan is data, never code, and a pure function of the merged fingerprint (``plan_from_fingerprint``). Its
+hash is what sites compare. Words as in nnU-Net: fingerprint, plan, patch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, TypeVar
+
+from gossamer.errors import PlanError
+from gossamer.units import ZYX, ShapeZYX
+
+PLAN_FORMAT = 1
+
+T = TypeVar("T", int, float)
+
+NetworkName = Literal["unet", "dynunet", "segresnet", "sanet"]
+
+
+@dataclass(frozen=True)
+class NetworkPlan:
+    """Which network, and its size.
+
+    Attributes:
+        name: a key of ``gossamer.nets.NETWORKS``.
+        channels: feature maps at each level, from full resolution down.
+        strides: down-sampling (z, y, x) from each level to the next; one fewer than ``channels``.
+    """
+
+    name: NetworkName
+    channels: tuple[int, ...]
+    strides: tuple[tuple[int, int, int], ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Preprocessing and network, agreed by all sites.
+
+    Attributes:
+        structures: one output channel each, in this order (TG-263 names).
+        spacing_mm: target spacing along z, y, x.
+        patch_size: voxels along z, y, x of a training patch and of the sliding window.
+        hu_low: intensities below are clipped to it.
+        hu_high: intensities above are clipped to it.
+        hu_mean: subtracted after clipping.
+        hu_sd: divided by afterwards.
+        position_channels: whether in-plane position relative to the body's centre is fed to the network
+            beside the intensity.
+        network: which network, and its size.
+        format: version of this description.
+    """
+
+    structures: tuple[str, ...]
+    spacing_mm: ZYX
+    patch_size: ShapeZYX
+    hu_low: float
+    hu_high: float
+    hu_mean: float
+    hu_sd: float
+    position_channels: bool
+    network: NetworkPlan
+    format: int = PLAN_FORMAT
+
+    def to_json(self) -> str:
+        """Canonical JSON: the same plan gives the same text at every site."""
+        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 (hex) of the canonical JSON."""
+        return hashlib.sha256(self.to_json().encode()).hexdigest()
+
+    @classmethod
+    def from_json(cls, text: str) -> Plan:
+        """Read a plan.
+
+        Raises:
+            PlanError: the text is not a plan of this format.
+        """
+        try:
+            raw: dict[str, Any] = json.loads(text)
+            network = raw.pop("network")
+            plan = cls(
+                structures=tuple(raw.pop("structures")),
+                spacing_mm=_three(raw.pop("spacing_mm"), float),
+                patch_size=_three(raw.pop("patch_size"), int),
+                network=NetworkPlan(
+                    name=network["name"],
+                    channels=tuple(network["channels"]),
+                    strides=tuple(_three(s, int) for s in network["strides"]),
+                ),
+                **raw,
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise PlanError(f"wanted a plan of format {PLAN_FORMAT}; found text that is none: {error}") from error
+        if plan.format != PLAN_FORMAT:
+            raise PlanError(
+                f"wanted a plan of format {PLAN_FORMAT}; found format {plan.format}; "
+                "use the release of Gossamer that wrote it, or a newer one"
+            )
+        return plan
+
+
+def _three(values: Any, kind: type[T]) -> tuple[T, T, T]:
+    a, b, c = values
+    return kind(a), kind(b), kind(c)

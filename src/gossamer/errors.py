@@ -1,0 +1,186 @@
+"""Every error that Gossamer raises on purpose.
+
+::
+
+    GossamerError
+    ├── UsageError                exit 2   GOS-2xx  the command line or call is wrong
+    ├── DataError                 exit 3   GOS-3xx  images, contours, models
+    │   ├── UnreadableImageError
+    │   ├── GeometryMismatchError
+    │   ├── UnknownStructureError
+    │   ├── EmptyMaskError
+    │   ├── NoTrainingCaseError
+    │   ├── TooManyBadCasesError
+    │   ├── DatasetError
+    │   └── ModelFileError
+    ├── ConfigurationError        exit 4   GOS-4xx  study, federation and site files
+    │   ├── UnknownKeyError
+    │   ├── UnknownMetricError
+    │   ├── PlanError
+    │   └── ScheduleError
+    ├── PeerError                 exit 5   GOS-5xx  what other sites send
+    │   ├── WireError
+    │   ├── ShareRefusedError
+    │   └── LedgerError
+    └── ResourceError             exit 6   GOS-6xx  disk, memory, workers
+        ├── StorageError
+        ├── DiskFullError
+        └── WorkerError
+
+A message has four parts: what was wanted, what was found, where, and what to do. It never carries a
+patient's name, identifier or a path that holds one. Each code has a page in ``docs/reference/errors``.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class GossamerError(Exception):
+    """Base of all errors raised on purpose."""
+
+    code: ClassVar[str] = "GOS-100"
+    exit_status: ClassVar[int] = 1
+
+
+class UsageError(GossamerError):
+    """The command line or a call asks for something impossible."""
+
+    code = "GOS-200"
+    exit_status = 2
+
+
+class DataError(GossamerError):
+    """Images, contours, data sets or models are not what they should be."""
+
+    code = "GOS-300"
+    exit_status = 3
+
+
+class UnreadableImageError(DataError):
+    """A file is not an image that can be read, or is damaged."""
+
+    code = "GOS-301"
+
+
+class GeometryMismatchError(DataError):
+    """An image and a mask do not lie on the same grid."""
+
+    code = "GOS-302"
+
+
+class UnknownStructureError(DataError):
+    """A structure's name is not in the label space."""
+
+    code = "GOS-303"
+
+
+class EmptyMaskError(DataError):
+    """A structure is declared as drawn, but its mask holds no voxel."""
+
+    code = "GOS-304"
+
+
+class NoTrainingCaseError(DataError):
+    """A site has no case to train on."""
+
+    code = "GOS-305"
+
+
+class TooManyBadCasesError(DataError):
+    """More of a site's cases had to be set aside than is allowed."""
+
+    code = "GOS-306"
+
+
+class DatasetError(DataError):
+    """A dataset folder or an index of cases is incomplete or contradicts itself."""
+
+    code = "GOS-307"
+
+
+class ModelFileError(DataError):
+    """A model file is damaged, of another format, or does not fit its plan."""
+
+    code = "GOS-308"
+
+
+class ConfigurationError(GossamerError):
+    """A study, federation or site file is wrong."""
+
+    code = "GOS-400"
+    exit_status = 4
+
+
+class UnknownKeyError(ConfigurationError):
+    """A file holds a key that means nothing here."""
+
+    code = "GOS-401"
+
+
+class UnknownMetricError(ConfigurationError):
+    """A metric is asked for that does not exist."""
+
+    code = "GOS-402"
+
+
+class PlanError(ConfigurationError):
+    """No plan can be made, or a plan is not the one agreed on."""
+
+    code = "GOS-403"
+
+
+class ScheduleError(ConfigurationError):
+    """A topology or algorithm cannot work with these sites or settings."""
+
+    code = "GOS-404"
+
+
+class PeerError(GossamerError):
+    """Another site, or the way to it, did something it must not."""
+
+    code = "GOS-500"
+    exit_status = 5
+
+
+class WireError(PeerError):
+    """Bytes from outside are not a valid message; the only error that decoding raises."""
+
+    code = "GOS-501"
+
+
+class ShareRefusedError(PeerError):
+    """A well-formed share breaks a limit or the plan."""
+
+    code = "GOS-502"
+
+
+class LedgerError(PeerError):
+    """A message contradicts what this site has on record: a replay, or a restored backup."""
+
+    code = "GOS-503"
+
+
+class ResourceError(GossamerError):
+    """The machine lacks something: disk, memory, a live worker."""
+
+    code = "GOS-600"
+    exit_status = 6
+
+
+class StorageError(ResourceError):
+    """A file that Gossamer wrote is damaged, or cannot be written."""
+
+    code = "GOS-601"
+
+
+class DiskFullError(StorageError):
+    """There is no room left on the disk."""
+
+    code = "GOS-602"
+
+
+class WorkerError(ResourceError):
+    """A data worker died or hangs."""
+
+    code = "GOS-603"

@@ -1,0 +1,1 @@
+"""How well a segmentation agrees with a reference, and what follows from many of them."""

@@ -1,0 +1,54 @@
+"""Who exchanges with whom, and how much: schedules that both ends compute alone.
+
+A topology is a pure function of (sites, seed, exchange index t). At exchange t the fraction ``A[i, j]`` of
+site j's mass goes to site i; every column sums to 1 (nothing is lost), and where rows sum to 1 as well
+(*doubly stochastic*) plain averaging keeps the mean too.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gossamer.gossip.algorithm import SiteId
+
+
+class Topology(ABC):
+    """A schedule of exchanges over a fixed, sorted set of sites.
+
+    Attributes:
+        sites: all sites, sorted.
+        exchanges_per_round: how many exchanges lie between two local phases.
+        final_exchanges: how many follow after the last local phase (at least ``exchanges_per_round``).
+        period: after how many exchanges the schedule repeats; 0 when it never does (random schedules).
+    """
+
+    name: str
+    sites: tuple[SiteId, ...]
+    exchanges_per_round: int
+    final_exchanges: int
+    period: int
+
+    @abstractmethod
+    def mixing(self, site: SiteId, exchange: int) -> Mapping[SiteId, float]:
+        """The fraction of ``site``'s mass that goes to each receiver, itself included; sums to 1."""
+
+    def receivers(self, site: SiteId, exchange: int) -> tuple[SiteId, ...]:
+        """Whom ``site`` sends to at this exchange, sorted."""
+        return tuple(sorted(j for j, a in self.mixing(site, exchange).items() if j != site and a > 0))
+
+    def senders(self, site: SiteId, exchange: int) -> tuple[SiteId, ...]:
+        """From whom ``site`` receives at this exchange, sorted."""
+        return tuple(j for j in self.sites if j != site and self.mixing(j, exchange).get(site, 0.0) > 0)
+
+    def matrix(self, exchange: int) -> NDArray[np.float64]:
+        """The mixing matrix A [receiver i, sender j] of one exchange, in the order of ``sites``."""
+        index = {site: k for k, site in enumerate(self.sites)}
+        matrix = np.zeros((len(self.sites), len(self.sites)))
+        for sender in self.sites:
+            for receiver, fraction in self.mixing(sender, exchange).items():
+                matrix[index[receiver], index[sender]] = fraction
+        return matrix

@@ -1,0 +1,1 @@
+"""From cases to parameters: sampling, augmentation, loss and the trainer."""

@@ -1,0 +1,1 @@
+"""A site as a state machine: events in, actions out, nothing else."""

@@ -1,0 +1,1 @@
+"""Drivers that perform what nodes decide."""

@@ -1,0 +1,1 @@
+"""From a CT to masks: sliding-window prediction and the model file."""

@@ -1,0 +1,1 @@
+"""Studies: the arms, their runs, their results and the report."""
