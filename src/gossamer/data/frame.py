@@ -61,7 +61,7 @@ class Frame:
     def index_from_world(self, point_xyz: NDArray[np.float64]) -> NDArray[np.float64]:
         """Voxel indices (z, y, x), not rounded, of world points (x, y, z) in mm; arrays [..., 3]."""
         inverse = np.linalg.inv(self.world_from_voxel)
-        return point_xyz @ inverse[:3, :3].T + inverse[:3, 3]
+        return np.asarray(point_xyz @ inverse[:3, :3].T + inverse[:3, 3])
 
     def differs_by_voxels(self, other: Frame) -> float:
         """How far apart the two grids lie at their worst corner, in voxels of this frame; inf if shapes differ."""
