@@ -1,0 +1,37 @@
+# The commands of this repository; `make help` lists them.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: help install demo test lint docs bench study clean
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
+
+.venv/.installed: requirements.lock pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	@touch $@
+
+install: .venv/.installed ## make .venv and install from the lock file
+
+demo: install ## four synthetic hospitals learn together, in a few minutes
+	$(BIN)/gossamer demo --out demo
+
+test: install ## the whole test suite
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile --durations 15
+
+lint: install ## formatting, style, types and layers
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+docs: install ## build the documentation into docs/_build/html
+	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
+
+bench: install ## the benchmarks: ratios to a floor in the same run
+	$(BIN)/python -m benchmarks
+
+clean: ## remove what the targets made, except the results of studies
+	rm -rf .venv docs/_build demo .mypy_cache .pytest_cache .ruff_cache .hypothesis
