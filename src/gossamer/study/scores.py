@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass
 from pathlib import Path
-from statistics import fmean
 
+from gossamer.atomic import write_atomically
 from gossamer.errors import StorageError
-from gossamer.study.atomic import write_atomically
+from gossamer.evaluate.score import mean_of
 from gossamer.study.results import CASE_COLUMNS, OrganScore, SiteScore
 
 VALIDATION_SET = "val"
@@ -28,9 +29,9 @@ class CaseScore:
         set: ``val``, or the name of a locked set.
         site: whose patient it is; the model scored is this site's own.
         case: the dataset's own identifier.
-        dsc: Dice similarity coefficient; None where the reference holds no voxel.
-        surface_dsc: at the organ's tolerance; None likewise.
-        hd95_mm: None where reference or prediction holds no voxel.
+        dsc: Dice similarity coefficient; nan (an empty field) where the reference holds no voxel.
+        surface_dsc: at the organ's tolerance; nan likewise.
+        hd95_mm: nan where reference or prediction holds no voxel.
     """
 
     set: str
@@ -40,9 +41,9 @@ class CaseScore:
     site: str
     case: str
     organ: str
-    dsc: float | None
-    surface_dsc: float | None
-    hd95_mm: float | None
+    dsc: float
+    surface_dsc: float
+    hd95_mm: float
     reference_voxels: int
     predicted_voxels: int
 
@@ -88,7 +89,8 @@ def write_cases(path: Path, rows: Iterable[CaseScore]) -> None:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(CASE_COLUMNS)
-    writer.writerows(astuple(row) for row in rows)  # csv writes a float as its shortest exact text, None as nothing
+    # csv writes a float as the shortest text that reads back as the same number.
+    writer.writerows([_text(value) for value in astuple(row)] for row in rows)
     write_atomically(path, text.getvalue())
 
 
@@ -128,12 +130,6 @@ def summarise(
     )
 
 
-def mean_of(values: Iterable[float | None]) -> float | None:
-    """Mean of the values that are there; None where none is."""
-    present = [value for value in values if value is not None]
-    return fmean(present) if present else None
-
-
 def _organ_score(organ: str, rows: Sequence[CaseScore]) -> OrganScore:
     drawn = [row for row in rows if row.reference_voxels > 0]
     return OrganScore(
@@ -170,5 +166,9 @@ def _parse(line: list[str], name: str, number: int) -> CaseScore:
         ) from error
 
 
-def _number(text: str) -> float | None:
-    return float(text) if text else None
+def _text(value: object) -> object:
+    return "" if isinstance(value, float) and math.isnan(value) else value
+
+
+def _number(text: str) -> float:
+    return float(text) if text else math.nan
