@@ -2,6 +2,7 @@
 
 import csv
 import errno
+import math
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,7 @@ ROW = CaseScore("val", "gossip", "1 patch, every 5", 0, "A", "A-001", "SpinalCor
 
 
 def test_reading_gives_back_the_same_bits(tmp_path):
-    rows = (ROW, replace(ROW, case='B "two", lines\nand ü', dsc=5e-324, surface_dsc=None, hd95_mm=None))
+    rows = (ROW, replace(ROW, case='B "two", lines\nand ü', dsc=5e-324, surface_dsc=math.nan, hd95_mm=math.nan))
     write_cases(tmp_path / "cases.csv", rows)
     assert read_cases(tmp_path / "cases.csv") == rows
 
@@ -75,12 +76,12 @@ def test_absent_file_says_what_to_do(tmp_path):
 
 
 def test_means_are_over_the_patients_in_whom_the_organ_is_complete():
-    scores = [("1", 0.5, 0.6, 4.0, 9), ("2", 0.7, 0.8, 8.0, 9), ("3", 0.0, 0.0, None, 0)]
+    scores = [("1", 0.5, 0.6, 4.0, 9), ("2", 0.7, 0.8, 8.0, 9), ("3", 0.0, 0.0, math.nan, 0)]
     cord = [
         replace(ROW, case=case, dsc=dsc, surface_dsc=surface, hd95_mm=hd95, predicted_voxels=voxels)
         for case, dsc, surface, hd95, voxels in scores
     ]
-    undrawn = replace(ROW, case="4", dsc=None, surface_dsc=None, hd95_mm=None, reference_voxels=0)
+    undrawn = replace(ROW, case="4", dsc=math.nan, surface_dsc=math.nan, hd95_mm=math.nan, reference_voxels=0)
     elsewhere = replace(ROW, site="B", dsc=0.25)
     (a, b, c) = summarise(
         [*cord, undrawn, elsewhere],
