@@ -61,3 +61,8 @@ TOLERANCES: Mapping[str, Tolerance] = {
 def tolerance_of(organ: str) -> Tolerance:
     """The tolerance of an organ (TG-263 name), or the default."""
     return TOLERANCES.get(organ, Tolerance(DEFAULT_MM, DEFAULT))
+
+
+def tolerance_mm(organ: str) -> float:
+    """The tolerance of an organ (TG-263 name) in mm, or the default."""
+    return tolerance_of(organ).mm
