@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass
+from math import prod
 from typing import Any, Literal, TypeVar
 
 from gossamer.errors import PlanError
@@ -68,6 +69,17 @@ class Plan:
     def to_json(self) -> str:
         """Canonical JSON: the same plan gives the same text at every site."""
         return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+    @property
+    def input_channels(self) -> int:
+        """Channels the network reads: intensity, and position where the plan has it."""
+        return 1 + (2 if self.position_channels else 0)
+
+    @property
+    def total_stride(self) -> ShapeZYX:
+        """Voxels along z, y, x that one voxel of the network's deepest level stands for; patches are multiples."""
+        z, y, x = (prod(stride[axis] for stride in self.network.strides) for axis in range(3))
+        return z, y, x
 
     @property
     def hash(self) -> str:
