@@ -14,9 +14,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NewType
+from typing import TYPE_CHECKING, NewType
 
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from gossamer.gossip.topology import Topology
 
 SiteId = NewType("SiteId", str)
 """A site's name in a federation: its identity's fingerprint, or a plain name in a simulation."""
@@ -137,3 +140,10 @@ class GossipAlgorithm(ABC):
     def teachers(self, state: GossipState) -> Sequence[Params]:
         """Models to learn from in the next local phase (mutual learning); none by default."""
         return ()
+
+    def check(self, topology: Topology) -> None:  # noqa: B027  # a hook: most algorithms need nothing
+        """Refuse a topology on which the algorithm's laws do not hold; takes any unless overridden below.
+
+        Raises:
+            ScheduleError: the topology does not fit; the message names one that does.
+        """

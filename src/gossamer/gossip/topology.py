@@ -8,11 +8,12 @@ site j's mass goes to site i; every column sums to 1 (nothing is lost), and wher
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gossamer.errors import ScheduleError
 from gossamer.gossip.algorithm import SiteId
 
 
@@ -31,6 +32,30 @@ class Topology(ABC):
     exchanges_per_round: int
     final_exchanges: int
     period: int
+
+    def __init__(
+        self, sites: Collection[SiteId], *, period: int, exchanges_per_round: int, final_exchanges: int
+    ) -> None:
+        """Take over what all schedules have.
+
+        Raises:
+            ScheduleError: no site, a site named twice, or counts of exchanges that cannot be.
+        """
+        self.sites = tuple(sorted(sites))
+        self.period = period
+        self.exchanges_per_round = exchanges_per_round
+        self.final_exchanges = final_exchanges
+        self._position = {site: index for index, site in enumerate(self.sites)}
+        if not self.sites or len(self._position) < len(self.sites):
+            raise ScheduleError(
+                f"topology '{self.name}': wanted at least one site, each named once; found {', '.join(self.sites)}; "
+                "give every site a name of its own"
+            )
+        if not 1 <= exchanges_per_round <= final_exchanges:
+            raise ScheduleError(
+                f"topology '{self.name}': wanted 1 <= exchanges_per_round <= final_exchanges; found "
+                f"{exchanges_per_round} and {final_exchanges}; leave both out to get what fits the topology"
+            )
 
     @abstractmethod
     def mixing(self, site: SiteId, exchange: int) -> Mapping[SiteId, float]:
@@ -52,3 +77,21 @@ class Topology(ABC):
             for receiver, fraction in self.mixing(sender, exchange).items():
                 matrix[index[receiver], index[sender]] = fraction
         return matrix
+
+    def position(self, site: SiteId) -> int:
+        """The site's place in ``sites``.
+
+        Raises:
+            ScheduleError: it is not among them.
+        """
+        try:
+            return self._position[site]
+        except KeyError as error:
+            raise ScheduleError(
+                f"topology '{self.name}': wanted one of the sites {', '.join(self.sites)}; found '{site}'; "
+                "build the schedule over all sites of the federation"
+            ) from error
+
+    def by_name(self, fractions: Mapping[int, float]) -> dict[SiteId, float]:
+        """Fractions by place in ``sites``, turned into fractions by name."""
+        return {self.sites[index]: fraction for index, fraction in fractions.items()}

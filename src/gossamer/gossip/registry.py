@@ -1,0 +1,121 @@
+"""Algorithms and topologies by name. To add one, put it into the dictionary, or pass the value itself."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Collection, Mapping
+from difflib import get_close_matches
+from typing import Any, TypeVar
+
+from gossamer.errors import ScheduleError
+from gossamer.gossip.algorithm import GossipAlgorithm, SiteId
+from gossamer.gossip.base_graph import BaseGraph
+from gossamer.gossip.dpsgd import DPSGD
+from gossamer.gossip.exponential import Exponential
+from gossamer.gossip.fedavg import FedAvg
+from gossamer.gossip.fixed import Mesh, Ring, StaticExponential
+from gossamer.gossip.hypercube import Hypercube
+from gossamer.gossip.pushsum import PushSum
+from gossamer.gossip.random_graphs import Epidemic, RandomMatching, RandomTopology
+from gossamer.gossip.rolling_sweep import RollingSweep
+from gossamer.gossip.star import Star
+from gossamer.gossip.sweep import Sweep
+from gossamer.gossip.topology import Topology
+
+ALGORITHMS: dict[str, type[GossipAlgorithm]] = {
+    each.name: each for each in (Sweep, RollingSweep, PushSum, DPSGD, FedAvg)
+}
+
+TOPOLOGIES: dict[str, type[Topology]] = {
+    each.name: each
+    for each in (Hypercube, BaseGraph, Star, Mesh, Ring, Exponential, StaticExponential, RandomMatching, Epidemic)
+}
+
+OWN_TOPOLOGY = {"pushsum": "exponential", "dpsgd": "ring", "fedavg": "star"}
+"""What these take unless told otherwise. All others take the cheapest topology that averages exactly."""
+
+OWN_SETTINGS: dict[str, dict[str, int]] = {"rolling-sweep": {"exchanges_per_round": 1}}
+"""What an algorithm asks of its topology."""
+
+Kind = TypeVar("Kind")
+
+
+def build_algorithm(name: str, **settings: Any) -> GossipAlgorithm:
+    """The algorithm of this name.
+
+    Raises:
+        ScheduleError: there is none, or it has no such setting.
+    """
+    kind = _named("algorithm", name, ALGORITHMS)
+    _check_settings(f"algorithm '{name}'", kind, settings)
+    return kind(**settings)
+
+
+def build_topology(name: str, sites: Collection[SiteId], seed: int, **settings: Any) -> Topology:
+    """The topology of this name.
+
+    Args:
+        name: a key of ``TOPOLOGIES``.
+        sites: all sites, in any order.
+        seed: what random schedules are drawn from; the others do not use it.
+        settings: the topology's own.
+
+    Raises:
+        ScheduleError: there is none of this name, it has no such setting, or it cannot be built over these sites.
+    """
+    kind = _named("topology", name, TOPOLOGIES)
+    if issubclass(kind, RandomTopology):
+        settings["seed"] = seed
+    _check_settings(f"topology '{name}'", kind, {"sites": sites, **settings})
+    return kind(sites, **settings)
+
+
+def default_topology(algorithm: str, site_count: int) -> str:
+    """The name of the topology an algorithm takes when none is named."""
+    exact = "base" if site_count & (site_count - 1) else "hypercube"
+    return OWN_TOPOLOGY.get(algorithm, exact)
+
+
+def build_gossip(
+    algorithm: str | GossipAlgorithm,
+    sites: Collection[SiteId],
+    seed: int,
+    *,
+    topology: str | None = None,
+    topology_settings: Mapping[str, Any] | None = None,
+) -> tuple[GossipAlgorithm, Topology]:
+    """An algorithm with a topology on which its laws hold.
+
+    Args:
+        algorithm: a key of ``ALGORITHMS``, or an algorithm.
+        sites: all sites, in any order.
+        seed: what random schedules are drawn from.
+        topology: a key of ``TOPOLOGIES``; by default the algorithm's own.
+        topology_settings: settings of the topology.
+
+    Raises:
+        ScheduleError: a name is unknown, or the two do not go together.
+    """
+    chosen = build_algorithm(algorithm) if isinstance(algorithm, str) else algorithm
+    kind = topology or default_topology(chosen.name, len(sites))
+    settings = {**OWN_SETTINGS.get(chosen.name, {}), **(topology_settings or {})}
+    schedule = build_topology(kind, sites, seed, **settings)
+    chosen.check(schedule)
+    return chosen, schedule
+
+
+def _named(what: str, name: str, registry: Mapping[str, type[Kind]]) -> type[Kind]:
+    if name not in registry:
+        near = get_close_matches(name, registry, n=1)
+        hint = f"did you mean '{near[0]}'?" if near else "take one of these"
+        raise ScheduleError(f"wanted one of the {what} names {', '.join(sorted(registry))}; found '{name}'; {hint}")
+    return registry[name]
+
+
+def _check_settings(where: str, kind: type, settings: Mapping[str, Any]) -> None:
+    known = set(inspect.signature(kind).parameters)
+    for unknown in sorted(settings.keys() - known):
+        own = sorted(known - {"sites", "seed"})
+        raise ScheduleError(
+            f"{where}: wanted settings among {', '.join(own) or 'none'}; found '{unknown}'; correct or remove it"
+        )
