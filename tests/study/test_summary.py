@@ -1,0 +1,33 @@
+"""The closing table on the terminal."""
+
+import re
+
+from rich.console import Console
+
+from gossamer.study.report import render
+from gossamer.study.summary import closing_table
+
+
+def printed(results, cases_csv):
+    console = Console(width=100, color_system=None)
+    with console.capture() as capture:
+        console.print(closing_table(results, cases_csv))
+    return capture.get()
+
+
+def test_terminal_and_report_say_the_same_numbers(study, cases_csv):
+    text = printed(study[0], cases_csv)
+    html = re.sub(r"<[^>]+>", " ", render(study[0], cases_csv))
+    numbers = re.findall(r"[−+]?\.\d{3}|\[[^]%]+\]", text)
+    assert len(numbers) == 4 * 3 + 3 * 2  # DSC, its interval and the worst site; the difference and its interval
+    for shown in numbers:
+        assert shown in html
+
+
+def test_table_fits_a_terminal_of_eighty_columns(study, cases_csv):
+    lines = printed(study[0], cases_csv).splitlines()
+    assert max(len(line.rstrip()) for line in lines) <= 80
+    assert [line.split()[0] for line in lines[2:]] == ["local-only", "pooled", "fedavg", "gossip"]
+    assert "all images" in lines[3]
+    assert "3,024 MB" in lines[5]
+    assert " 0 MB" in lines[2]
