@@ -26,7 +26,7 @@ def closing_table(results: StudyResults, cases_csv: Path) -> Table:
     set_name = set_names(results)[0]
     table = Table(box=None, pad_edge=False, title=_title(set_name), title_justify="left", title_style="bold")
     table.add_column("arm")
-    for heading in ("DSC  [95 %]", "worst site", "to pooled  [95 %]", "sent by a site"):
+    for heading in ("DSC [95 %]", "worst site", "to pooled [95 %]", "sent by a site"):
         table.add_column(heading, justify="right", no_wrap=True)
     for arm in compare(results, read_cases(cases_csv), set_name).arms:
         table.add_row(*(Text(words) for words in _row(arm)))
@@ -38,9 +38,9 @@ def _row(arm: ArmFindings) -> tuple[str, ...]:
     gain = arm.to_pooled
     return (
         arm.arm,
-        f"{num.score(arm.dsc.estimate)}  {num.score_bounds(arm.dsc)}",
+        f"{num.score(arm.dsc.estimate)} {num.score_bounds(arm.dsc)}",
         f"{num.score(arm.site_dsc[worst].estimate)} ({worst})",
-        num.ABSENT if gain is None else f"{num.gain(gain.estimate)}  {num.gain_bounds(gain)}",
+        num.ABSENT if gain is None else f"{num.gain(gain.estimate)} {num.gain_bounds(gain)}",
         "all images" if arm.arm == POOLED else num.megabytes(arm.busiest_bytes),
     )
 
