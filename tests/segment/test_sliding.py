@@ -41,6 +41,9 @@ def test_windows_start_at_the_edges_and_overlap_by_half():
     assert window_starts(65, 64) == [0, 1]
     assert window_starts(96, 64) == [0, 32]
     assert window_starts(100, 64) == [0, 18, 36]
+    assert window_starts(96, 64, overlap=0.25) == [0, 32]
+    assert window_starts(112, 64, overlap=0.25) == [0, 48]
+    assert window_starts(113, 64, overlap=0.25) == [0, 24, 49]
 
 
 @pytest.mark.parametrize(("size", "start"), [(64, 0), (63, -1), (60, -2), (5, -30)])

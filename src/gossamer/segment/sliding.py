@@ -28,6 +28,9 @@ from gossamer.units import AIR_HU
 SIGMA_PER_WINDOW = 1 / 8
 """Width of the Gaussian: a window's edge has seen too little around it to be trusted."""
 
+HALF = 0.5
+"""Overlap of neighbouring windows that published networks are scored with."""
+
 CERTAIN = 30.0
 """Log-odds beyond which a probability is 0 or 1 in single precision; larger ones would overflow half precision."""
 
@@ -39,6 +42,7 @@ def logit_planes(
     centre_yx: tuple[float, float],
     *,
     precision: torch.dtype = torch.float32,
+    overlap: float = HALF,
     on_window: Callable[[int, int], None] = lambda done, total: None,
 ) -> Iterator[Tensor]:
     """Logits of an image on the plan's spacing, plane by plane from the first up.
@@ -49,13 +53,14 @@ def logit_planes(
         image_hu: int16 [z, y, x] on the plan's spacing.
         centre_yx: the body's centre in voxels (``gossamer.data.network_input.body_centre_yx``).
         precision: of the network's arithmetic; ``torch.bfloat16`` is faster where the processor has it.
+        overlap: least part of a window that the next one repeats; less is faster and a little worse.
         on_window: told after each window how many of how many are done.
 
     Yields:
         float16 [structure, y, x] on the CPU, one for each plane z of the image.
     """
     depth, *in_plane = image_hu.shape
-    starts = [window_starts(n, w) for n, w in zip(image_hu.shape, plan.patch_size, strict=True)]
+    starts = [window_starts(n, w, overlap) for n, w in zip(image_hu.shape, plan.patch_size, strict=True)]
     shares = [_shares(n, w, s) for n, w, s in zip(image_hu.shape, plan.patch_size, starts, strict=True)]
     total, done = len(starts[0]) * len(starts[1]) * len(starts[2]), 0
     slab = torch.zeros(len(plan.structures), plan.patch_size[0], *in_plane, dtype=torch.float16)
@@ -82,19 +87,21 @@ def predict_logits(
     centre_yx: tuple[float, float],
     *,
     precision: torch.dtype = torch.float32,
+    overlap: float = HALF,
 ) -> Tensor:
     """All of :func:`logit_planes` at once: float16 [structure, z, y, x]."""
-    return torch.stack(list(logit_planes(network, plan, image_hu, centre_yx, precision=precision)), dim=1)
+    planes = logit_planes(network, plan, image_hu, centre_yx, precision=precision, overlap=overlap)
+    return torch.stack(list(planes), dim=1)
 
 
-def window_starts(size: int, window: int) -> list[int]:
-    """First voxels of windows that overlap by at least half and cover an axis evenly.
+def window_starts(size: int, window: int, overlap: float = HALF) -> list[int]:
+    """First voxels of windows that overlap by at least ``overlap`` of their length and cover an axis evenly.
 
     One window that is longer than the axis is centred on it, and so starts before it.
     """
     if size <= window:
         return [(size - window) // 2]
-    count = 1 + -(-(size - window) // (window // 2))
+    count = 1 + -(-(size - window) // max(1, int(window * (1 - overlap))))
     return [round(start) for start in np.linspace(0, size - window, count)]
 
 

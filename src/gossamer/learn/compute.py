@@ -1,0 +1,45 @@
+"""Device, precision and threads of this process, by Lightning Fabric."""
+
+from __future__ import annotations
+
+import logging
+from typing import Literal
+
+import torch
+from lightning_fabric import Fabric
+
+from gossamer.learn.recipe import Recipe
+
+Precision = Literal["32-true", "bf16-mixed"]
+
+
+def compute_for(recipe: Recipe, accelerator: Literal["auto", "cpu", "cuda"] = "auto") -> Fabric:
+    """One device to train on. Sets PyTorch's threads for the whole process: call it once, early.
+
+    Args:
+        recipe: threads and precision.
+        accelerator: ``auto`` takes a CUDA device if there is one.
+    """
+    chosen = ("cuda" if torch.cuda.is_available() else "cpu") if accelerator == "auto" else accelerator
+    torch.set_num_threads(recipe.threads)
+    torch.backends.cudnn.benchmark = False  # the fastest kernel may differ from run to run, and its rounding with it
+    torch.backends.cudnn.deterministic = True
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it announces the precision on stderr
+    precision = fastest_precision(chosen) if recipe.precision == "auto" else recipe.precision
+    return Fabric(accelerator=chosen, devices=1, precision=precision)
+
+
+def fastest_precision(accelerator: Literal["cpu", "cuda"]) -> Precision:
+    """``bf16-mixed`` where the hardware computes with bf16; elsewhere it would be emulated, several times slower."""
+    if accelerator == "cuda":
+        has_bf16 = torch.cuda.get_device_capability()[0] >= 8
+    else:
+        has_bf16 = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return "bf16-mixed" if has_bf16 else "32-true"
+
+
+def working_type(fabric: Fabric) -> torch.dtype:
+    """The kind of number that prediction with this precision computes in."""
+    kind = fabric.device.type
+    with fabric.autocast():
+        return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else torch.float32

@@ -1,0 +1,48 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from gossamer.learn.validate import mean_by_structure, validate
+
+
+class ByIntensity(nn.Module):
+    """Knows the toy: bright is the left one, dark the right one."""
+
+    def __init__(self):
+        super().__init__()
+        self.unused = nn.Parameter(torch.zeros(1))  # says which device
+
+    def forward(self, images_BCZYX):
+        hu = images_BCZYX[:, :1] * 100
+        return torch.cat([hu - 75.5, -60.5 - hu], dim=1)
+
+
+def test_scores_are_the_dice_of_the_whole_case(unseen_cases, toy_plan):
+    scores = validate(ByIntensity(), unseen_cases, toy_plan)
+    for case in unseen_cases:
+        hu, labels = np.asarray(case.image_hu), np.asarray(case.labels)
+        for bit, (name, found) in enumerate([("Kidney_L", hu > 75.5), ("Kidney_R", hu < -60.5)]):
+            true = labels >> bit & 1 > 0
+            expected = 2 * (found & true).sum() / (found.sum() + true.sum())
+            assert scores[case.id][name] == pytest.approx(expected, abs=1e-6)
+
+
+def test_only_what_is_complete_is_scored(unseen_cases, toy_plan):
+    case = replace(unseen_cases[0], complete=(True, False))
+    scores = validate(ByIntensity(), [case], toy_plan)
+    assert set(scores[case.id]) == {"Kidney_L"}
+    assert mean_by_structure(scores, toy_plan.structures)["Kidney_R"] is None
+
+
+def test_means_are_taken_over_the_cases_that_have_the_organ():
+    scores = {"a": {"Kidney_L": 0.5, "Kidney_R": 0.25}, "b": {"Kidney_L": 1.0}}
+    assert mean_by_structure(scores, ["Kidney_L", "Kidney_R"]) == {"Kidney_L": 0.75, "Kidney_R": 0.25}
+
+
+def test_a_network_in_training_is_in_training_again_afterwards(unseen_cases, toy_plan):
+    network = ByIntensity().train()
+    validate(network, unseen_cases[:1], toy_plan)
+    assert network.training
