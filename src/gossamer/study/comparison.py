@@ -25,6 +25,10 @@ BOOTSTRAP_SEED = 20_240_101
 """Any number does; it is fixed so that a report drawn again is the same to the digit."""
 
 
+PART_RESAMPLES = 2_000
+"""For single organs, hospitals and seeds, of which there are many: their bounds are read to two decimals."""
+
+
 @dataclass(frozen=True)
 class OrganFindings:
     """One organ under one arm."""
@@ -65,7 +69,8 @@ class ArmFindings:
     @property
     def worst_site(self) -> str:
         """Where the mean DSC is lowest."""
-        return min(self.site_dsc, key=lambda site: self.site_dsc[site].estimate)
+        scored = {site: dsc.estimate for site, dsc in self.site_dsc.items() if dsc.patients}
+        return min(scored, key=scored.__getitem__)
 
     @property
     def busiest_bytes(self) -> float:
@@ -188,9 +193,9 @@ def _findings(table: _Table, runs: tuple[RunResult, ...], pooled: Scores | None)
         surface_dsc=_interval(table.array(arm, "surface_dsc"), sites),
         hd95_mm=_interval(table.array(arm, "hd95_mm"), sites),
         to_pooled=None if pooled is None or arm == POOLED else paired_difference(dsc, pooled, table.sites, _rng()),
-        seed_dsc={seed: _interval(dsc[[i]], sites).estimate for i, seed in enumerate(table.seeds)},
+        seed_dsc={seed: _part(dsc[[i]], sites).estimate for i, seed in enumerate(table.seeds)},
         organs={organ: _organ_findings(table, arm, i) for i, organ in enumerate(table.organs)},
-        site_dsc={site: _interval(dsc[:, sites == site], sites[sites == site]) for site in dict.fromkeys(table.sites)},
+        site_dsc={site: _part(dsc[:, sites == site], sites[sites == site]) for site in dict.fromkeys(table.sites)},
     )
 
 
@@ -199,9 +204,9 @@ def _organ_findings(table: _Table, arm: str, index: int) -> OrganFindings:
     only = [index]
     sites = np.asarray(table.sites)
     return OrganFindings(
-        dsc=_interval(table.array(arm, "dsc")[..., only], sites),
-        surface_dsc=_interval(table.array(arm, "surface_dsc")[..., only], sites),
-        hd95_mm=_interval(table.array(arm, "hd95_mm")[..., only], sites),
+        dsc=_part(table.array(arm, "dsc")[..., only], sites),
+        surface_dsc=_part(table.array(arm, "surface_dsc")[..., only], sites),
+        hd95_mm=_part(table.array(arm, "hd95_mm")[..., only], sites),
         missed=sum(row.missed for row in rows),
         scored=len(rows),
     )
@@ -209,6 +214,10 @@ def _organ_findings(table: _Table, arm: str, index: int) -> OrganFindings:
 
 def _interval(scores: Scores, sites: NDArray[np.str_]) -> Interval:
     return mean_interval(scores, sites.tolist(), _rng())
+
+
+def _part(scores: Scores, sites: NDArray[np.str_]) -> Interval:
+    return mean_interval(scores, sites.tolist(), _rng(), resamples=PART_RESAMPLES)
 
 
 def _rng() -> np.random.Generator:

@@ -12,12 +12,14 @@ from markupsafe import Markup
 
 from gossamer.atomic import write_atomically
 from gossamer.errors import UsageError
+from gossamer.evaluate.intervals import RESAMPLES
+from gossamer.evaluate.score import mean_of
 from gossamer.study import numerals as num
-from gossamer.study.comparison import compare, set_names
+from gossamer.study.comparison import PART_RESAMPLES, compare, set_names
 from gossamer.study.report import tables
 from gossamer.study.report.answer import NAMES, Difference, answer_of, subject_of
 from gossamer.study.report.figures import figures_of
-from gossamer.study.report.pictures import CasePicture, organ_colours, slice_svg
+from gossamer.study.report.pictures import CasePicture, field_mm, organ_colours, slice_svg
 from gossamer.study.report.plots import Styles, difference_glyph
 from gossamer.study.report.svg import STYLES, symbol
 from gossamer.study.results import StudyResults
@@ -65,6 +67,7 @@ def render(results: StudyResults, cases_csv: Path, pictures: Sequence[CasePictur
     first = next(iter(comparisons.values()))
     styles = arm_styles(results)
     answer = answer_of(results, first)
+    colours = organ_colours(results.structures)
     page = _environment(styles).get_template("page.html.j2")
     return page.render(
         results=results,
@@ -75,12 +78,14 @@ def render(results: StudyResults, cases_csv: Path, pictures: Sequence[CasePictur
         organ_tables=tables.organ_tables(first),
         figures=figures_of(results, first, styles),
         key=tuple(arm.arm for arm in first.arms),
-        pictures=_pictures(pictures),
-        organ_colours=organ_colours(results.structures),
+        pictures=_pictures(pictures, colours),
+        organ_colours=colours,
         site_table=tables.site_table(results),
         setting_tables=_settings(results),
         plan=json.dumps(results.plan, indent=1),
         locked=results.locked,
+        resamples=RESAMPLES,
+        part_resamples=PART_RESAMPLES,
     )
 
 
@@ -147,18 +152,19 @@ class CaseView:
     dsc: Mapping[str, float]
 
 
-def _pictures(pictures: Sequence[CasePicture]) -> Mapping[str, tuple[CaseView, ...]]:
-    colours = organ_colours(tuple(dict.fromkeys(organ for picture in pictures for organ in picture.dsc)))
+def _pictures(pictures: Sequence[CasePicture], colours: Mapping[str, str]) -> Mapping[str, tuple[CaseView, ...]]:
+    field = field_mm(pictures)
     by_site: dict[str, list[CaseView]] = {}
     for picture in pictures:
         slices = tuple(
             (
-                slice_svg(part, colours, f"{picture.case}, {picture.which} of {picture.site}, axial slice"),
+                slice_svg(part, colours, f"{picture.case}, {picture.which} of {picture.site}, axial slice", field),
                 f"{part.position_mm:.0f} mm above the lowest slice",
             )
             for part in picture.slices
         )
-        view = CaseView(f"{picture.which} patient", picture.case, slices, picture.dsc)
+        heading = f"{picture.which.capitalize()} patient, mean DSC {num.score(mean_of(picture.dsc.values()))}"
+        view = CaseView(heading, picture.case, slices, picture.dsc)
         by_site.setdefault(picture.site, []).append(view)
     return {site: tuple(views) for site, views in by_site.items()}
 

@@ -6,6 +6,7 @@ Only for public or synthetic data; :func:`gossamer.study.report.write_report` re
 from __future__ import annotations
 
 import base64
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -20,13 +21,15 @@ from gossamer.study.report.png import grey_png
 from gossamer.study.scores import VALIDATION_SET, CaseScore
 from gossamer.units import ZYX
 
+YX = tuple[float, float]
+
 Which = Literal["best", "median", "worst"]
 
 WINDOW_HU = (-160.0, 240.0)
 """Soft tissue, as a planning system shows it."""
 
-BODY_HU = -500.0
-MARGIN_MM = 10.0
+MARGIN_MM = 20.0
+"""Around the contours, so that one sees where in the body they lie."""
 
 ORGAN_COLOURS = ("#E69F00", "#56B4E9", "#2FD6A3", "#F0E442", "#FF7F50", "#E79AC6", "#8FA8FF", "#FFFFFF")
 """Okabe and Ito's, lightened where they would be lost on black."""
@@ -55,7 +58,7 @@ class SlicePicture:
     """
 
     image_hu: NDArray[np.floating | np.integer]
-    spacing_mm: tuple[float, float]
+    spacing_mm: YX
     position_mm: float
     reference: Mapping[str, NDArray[np.bool_]]
     predicted: Mapping[str, NDArray[np.bool_]]
@@ -157,24 +160,42 @@ def _planes(areas: Mapping[str, NDArray[np.int_]]) -> list[int]:
     return planes
 
 
-def slice_svg(picture: SlicePicture, colours: Mapping[str, str], title: str) -> Markup:
-    """A slice in grey, its reference contours solid and its predicted ones dashed, in mm."""
-    rows, columns = _window(picture)
+def field_mm(pictures: Sequence[CasePicture]) -> float:
+    """Side of the square that holds what is drawn in any slice, so that all slices are shown at one scale."""
+    sides = [0.0]
+    for part in (part for picture in pictures for part in picture.slices):
+        low, high = _extent_mm(part)
+        sides += [high[0] - low[0], high[1] - low[1]]
+    return max(sides) + 2 * MARGIN_MM
+
+
+def slice_svg(picture: SlicePicture, colours: Mapping[str, str], title: str, field_mm: float) -> Markup:
+    """A slice in grey, its reference contours solid and its predicted ones dashed; lengths are mm."""
     dy, dx = picture.spacing_mm
-    image = np.asarray(picture.image_hu[rows, columns], dtype=np.float64)
-    high, wide = image.shape[0] * dy, image.shape[1] * dx
-    shapes = [
+    low, high = _extent_mm(picture)
+    top, left = ((a + b - field_mm) / 2 for a, b in zip(low, high, strict=True))
+    rows = slice(max(math.floor(top / dy), 0), max(math.ceil((top + field_mm) / dy), 1))
+    columns = slice(max(math.floor(left / dx), 0), max(math.ceil((left + field_mm) / dx), 1))
+    grey = _grey(picture.image_hu[rows, columns])
+    image = Markup(
+        '<image x="{:.2f}" y="{:.2f}" width="{:.2f}" height="{:.2f}" preserveAspectRatio="none" '
+        'href="data:image/png;base64,{}"/>'
+    ).format(
+        columns.start * dx, rows.start * dy, grey.shape[1] * dx, grey.shape[0] * dy,
+        base64.b64encode(grey_png(grey)).decode(),
+    )  # fmt: skip
+    contours = [
         Markup('<path d="{}" style="stroke:{}" class="{}"><title>{}, {}</title></path>').format(
             path, colours[organ], css, organ, words
         )
         for masks, css, words in ((picture.reference, "drawn", "reference"), (picture.predicted, "found", "predicted"))
         for organ, mask in masks.items()
-        if (path := _contour_path(mask[rows, columns], dy, dx))
+        if (path := _contour_path(mask, dy, dx))
     ]
     return Markup(
-        '<svg xmlns="http://www.w3.org/2000/svg" class="ct" viewBox="0 0 {:.1f} {:.1f}" role="img"><title>{}</title>'
-        '<image width="{:.1f}" height="{:.1f}" preserveAspectRatio="none" href="data:image/png;base64,{}"/>{}</svg>'
-    ).format(wide, high, title, wide, high, base64.b64encode(_grey(image)).decode(), Markup("").join(shapes))
+        '<svg xmlns="http://www.w3.org/2000/svg" class="ct" viewBox="{:.2f} {:.2f} {:.2f} {:.2f}" role="img">'
+        "<title>{}</title>{}{}</svg>"
+    ).format(left, top, field_mm, field_mm, title, image, Markup("").join(contours))
 
 
 def organ_colours(organs: Sequence[str]) -> dict[str, str]:
@@ -182,24 +203,18 @@ def organ_colours(organs: Sequence[str]) -> dict[str, str]:
     return {organ: ORGAN_COLOURS[i % len(ORGAN_COLOURS)] for i, organ in enumerate(organs)}
 
 
-def _window(picture: SlicePicture) -> tuple[slice, slice]:
-    """Rows and columns around the body and every contour, with a margin."""
-    seen = picture.image_hu > BODY_HU
-    for mask in (*picture.reference.values(), *picture.predicted.values()):
-        seen = seen | mask
-    if not seen.any():
-        return slice(None), slice(None)
-    window = []
-    for axis, spacing in enumerate(picture.spacing_mm):
-        places = np.flatnonzero(seen.any(axis=1 - axis))
-        margin = round(MARGIN_MM / spacing)
-        window.append(slice(max(int(places[0]) - margin, 0), int(places[-1]) + margin + 1))
-    return window[0], window[1]
+def _extent_mm(picture: SlicePicture) -> tuple[YX, YX]:
+    """Corners (y, x) around the reference contours; around the whole slice where there are none."""
+    drawn = np.any([*picture.reference.values(), np.zeros(picture.image_hu.shape, dtype=bool)], axis=0)
+    places = np.argwhere(drawn if drawn.any() else ~drawn)
+    low, high = places.min(axis=0), places.max(axis=0) + 1
+    dy, dx = picture.spacing_mm
+    return (low[0] * dy, low[1] * dx), (high[0] * dy, high[1] * dx)
 
 
-def _grey(image_hu: NDArray[np.float64]) -> bytes:
+def _grey(image_hu: NDArray[np.floating | np.integer]) -> NDArray[np.uint8]:
     low, high = WINDOW_HU
-    return grey_png(np.clip((image_hu - low) / (high - low) * 255, 0, 255).astype(np.uint8))
+    return np.asarray(np.clip((image_hu.astype(np.float64) - low) / (high - low) * 255, 0, 255), dtype=np.uint8)
 
 
 def _contour_path(mask: NDArray[np.bool_], dy: float, dx: float) -> str:
