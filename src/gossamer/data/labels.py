@@ -1,0 +1,130 @@
+"""Label space: the structures of a federation in a fixed order, under standard names.
+
+Laterality is parsed from a name before anything is looked up, and a side is never guessed: a left organ can become
+only a left one, and names that look alike are suggested, not taken.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cache, cached_property
+
+from gossamer.data.tg263 import STRUCTURES
+from gossamer.errors import UnknownStructureError
+
+SIDE_WORDS = {
+    "L": "l lt left li links linke linker linkes gauche g izquierda izquierdo izq sinistra sinistro sin sx",
+    "R": "r rt right re rechts rechte rechter rechtes droite droit d dte derecha derecho der dcha destra destro dx",
+}
+"""How a side is written in English, German and Dutch, French, Spanish and Italian."""
+
+_SIDE_OF_WORD = {word: side for side, words in SIDE_WORDS.items() for word in words.split()}
+
+_ELISION = re.compile(r"\b(l|d|dell|nell)['’]", re.IGNORECASE)
+"""French and Italian articles, whose l is no side."""
+
+_WORD = re.compile(r"[A-Z]+(?![a-z])\d*|[A-Z]?[a-z]+\d*|\d+|[~^!+]")
+"""Words of ``Parotid_L``, ``LeftParotid``, ``LParotid``; the L of ``VB_L5`` stays with its number.
+
+So do the marks by which TG-263 tells a part or a variant (``Lung~_L``) from the whole organ.
+"""
+
+_Key = tuple[str, frozenset[str]]
+"""Words without those for a side, and the sides found."""
+
+
+@dataclass(frozen=True)
+class LabelSpace:
+    """Structures in the order of the network's outputs.
+
+    Attributes:
+        structures: standard names; unique ignoring case.
+    """
+
+    structures: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if len({name.casefold() for name in self.structures}) < len(self.structures):
+            raise UnknownStructureError(
+                f"wanted each structure once, ignoring case; found {', '.join(self.structures)}; take the copies out"
+            )
+
+    def index(self, name: str) -> int:
+        """The place of a structure.
+
+        Raises:
+            UnknownStructureError: it is not in the label space.
+        """
+        if name not in self.structures:
+            raise UnknownStructureError(
+                f"wanted a structure of the label space; found {name!r}; it has {', '.join(self.structures)}"
+            )
+        return self.structures.index(name)
+
+    @cached_property
+    def pairs(self) -> tuple[tuple[int, int], ...]:
+        """Places of left and right partners: what a mirrored patient swaps."""
+        return tuple(
+            (place, self.structures.index(partner))
+            for place, name in enumerate(self.structures)
+            if name.endswith("_L") and (partner := f"{name[:-2]}_R") in self.structures
+        )
+
+
+def standard_name(name: str) -> str:
+    """The standard name of a structure.
+
+    Args:
+        name: as a hospital or a public data set writes it: ``Lt Parotid``, ``Ohrspeicheldrüse links``.
+
+    Raises:
+        UnknownStructureError: it is no known name, or not clear which side is meant; the nearest names are given.
+    """
+    if name in STRUCTURES:
+        return name
+    for key in _keys(name):
+        if key in _known():
+            return _known()[key]
+    nearest = nearest_names(name)
+    known = f"nearest: {', '.join(nearest)}; " if nearest else ""
+    raise UnknownStructureError(
+        f"wanted the name of a structure; found {name!r}; {known}'gossamer names list' shows all names"
+    )
+
+
+def nearest_names(name: str) -> tuple[str, ...]:
+    """Standard names most like ``name``, best first, never of the other side."""
+    (words, sides), *_ = _keys(name)
+    allowed: dict[str, list[str]] = {}
+    for (known_words, _), standard in _known().items():
+        side = STRUCTURES[standard].side
+        if side is None or not sides or side in sides:
+            allowed.setdefault(known_words, []).append(standard)
+    found: dict[str, None] = {}
+    for close in get_close_matches(words, allowed, n=8, cutoff=0.7):
+        found.update(dict.fromkeys(allowed[close]))
+    return tuple(found)[:4]
+
+
+@cache
+def _known() -> dict[_Key, str]:
+    """Standard names by all keys they are known under."""
+    known = {}
+    for row in STRUCTURES.values():
+        for other in (row.root, *row.synonyms):
+            for words, sides in _keys(other):
+                known[words, frozenset((row.side,)) if row.side else sides] = row.name
+    return known
+
+
+def _keys(name: str) -> tuple[_Key, ...]:
+    """What a name is looked up by: its words in their order, then sorted, without the side."""
+    plain = unicodedata.normalize("NFKD", name.replace("ß", "ss").replace("œ", "oe").replace("Œ", "OE"))
+    plain = _ELISION.sub("", "".join(letter for letter in plain if not unicodedata.combining(letter)))
+    words = [word.lower() for word in _WORD.findall(plain)]
+    sides = frozenset(_SIDE_OF_WORD[word] for word in words if word in _SIDE_OF_WORD)
+    rest = [word for word in words if word not in _SIDE_OF_WORD]
+    return ("".join(rest), sides), (" ".join(sorted(rest)), sides)

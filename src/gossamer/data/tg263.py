@@ -1,0 +1,231 @@
+"""Standard names of structures in CT of head and neck, thorax, abdomen and pelvis, and what else they are called.
+
+Names follow the rules of AAPM TG-263 (report 263, "Standardizing Nomenclatures in Radiation Oncology", 2018): at most
+16 characters, unique ignoring case, categories joined by ``_``, the side last. The table is our own, of the organs we
+train; synonyms are English, German, French, Spanish, Italian and Dutch words and names of public data sets. Case,
+accents, punctuation, word order and the words for left and right need no entry (see ``labels``).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+SIDES = ("L", "R")
+
+
+@dataclass(frozen=True)
+class Structure:
+    """A row of the table.
+
+    Attributes:
+        name: standard name.
+        region: part of the body it is listed under.
+        side: ``L``, ``R`` or None for what has no side.
+        synonyms: other names of it, without the side.
+    """
+
+    name: str
+    region: str
+    side: str | None
+    synonyms: tuple[str, ...]
+
+    @property
+    def root(self) -> str:
+        """The name without its side: ``Parotid`` of ``Parotid_L``."""
+        return self.name.removesuffix(f"_{self.side}") if self.side else self.name
+
+    @property
+    def partner(self) -> str | None:
+        """The same structure on the other side, or None."""
+        if self.side is None:
+            return None
+        return f"{self.root}_{SIDES[1 - SIDES.index(self.side)]}"
+
+
+# A row is "name: synonyms", over several lines as long as they end with a comma; "_*" stands for both sides.
+_TABLE = {
+    "head and neck": """
+        A_Carotid_*: carotid, carotid artery, common carotid artery, Halsschlagader, artère carotide, arteria carotide
+        Bone_Hyoid: hyoid, hyoid bone, Zungenbein, os hyoïde, hueso hioides, osso ioide, tongbeen
+        Bone_Mandible: mandible, mandibula, lower jaw, jaw bone, Unterkiefer, mandibule, mandíbula, mandibola, onderkaak
+        BrachialPlex_*: brachial plexus, Plexus brachialis, plexus brachial, plexo braquial, plesso brachiale
+        BrachialPlexs: brachial plexuses, both brachial plexus
+        Brain: cerebrum and cerebellum, whole brain, Gehirn, Hirn, encéphale, cerveau, encéfalo, cervello, hersenen
+        Brainstem: brain stem, Hirnstamm, tronc cérébral, tronco cerebral, tronco encefálico, hersenstam,
+            truncus cerebri
+        Cavity_Oral: oral cavity, mouth, Mundhöhle, Mundhoehle, cavité buccale, cavité orale, cavidad oral, cavo orale,
+            mondholte
+        Cerebellum: Kleinhirn, cervelet, cerebelo, cervelletto, kleine hersenen
+        Cochlea_*: inner ear cochlea, Hörschnecke, cochlée, cóclea, coclea, slakkenhuis
+        Cricopharyngeus: cricopharyngeal muscle, cricopharyngeal inlet, cricopharyngeal
+        Ear_Internal_*: inner ear, internal ear, Innenohr, oreille interne, oído interno, orecchio interno, binnenoor
+        Ear_Middle_*: middle ear, Mittelohr, oreille moyenne, oído medio, orecchio medio, middenoor
+        Eye_*: eyeball, eye ball, globe, bulbus, bulbus oculi, Auge, Augapfel, oeil, ojo, occhio, oog
+        Eyes: both eyes, Augen, yeux, ojos, occhi, ogen
+        Glnd_Lacrimal_*: lacrimal gland, lacrimal, Tränendrüse, Traenendruese, glande lacrymale, glándula lagrimal,
+            ghiandola lacrimale, traanklier
+        Glnd_Submand_*: submandibular gland, submandibular, submand, submand gland, SMG, Glandula submandibularis,
+            Unterkieferspeicheldrüse, glande submandibulaire, glande sous maxillaire, glándula submandibular,
+            ghiandola sottomandibolare, submandibulaire klier
+        Glnd_Submands: submandibular glands, submandibulars
+        Glnd_Thyroid: thyroid, thyroid gland, Schilddrüse, Schilddruese, thyroïde, glande thyroïde, tiroides, tiroide,
+            schildklier
+        Glottis: glottic area, glottic larynx, glotte, glotis, glottide, Stimmritze
+        Hippocampus_*: Hippokampus, hippocampe, hipocampo, ippocampo
+        Hippocampi: both hippocampi, hippocampus bilateral
+        Joint_TM_*: TM joint, TMJ, temporomandibular joint, Kiefergelenk, articulation temporo mandibulaire, ATM,
+            kaakgewricht
+        Larynx: voice box, Kehlkopf, laringe, strottenhoofd
+        Larynx_SG: supraglottic larynx, supraglottis, larynx supraglottic, supraglottique
+        Lens_*: eye lens, lens of eye, Linse, Augenlinse, cristallin, cristalino, cristallino, ooglens
+        Lips: lip, Lippen, lèvres, labios, labbra
+        Lobe_Temporal_*: temporal lobe, Temporallappen, Schläfenlappen, lobe temporal, lóbulo temporal, lobo temporale,
+            temporaalkwab
+        Musc_Constrict: pharyngeal constrictor, pharyngeal constrictors, pharyngeal constrictor muscle, PCM,
+            constrictor muscle, Schlundschnürer, constricteurs du pharynx, muscles constricteurs
+        Musc_Constrict_I: inferior pharyngeal constrictor, PCM inferior, IPCM, constrictor inferior
+        Musc_Constrict_M: middle pharyngeal constrictor, PCM middle, MPCM, constrictor middle
+        Musc_Constrict_S: superior pharyngeal constrictor, PCM superior, SPCM, constrictor superior
+        Musc_Masseter_*: masseter, masseter muscle, Kaumuskel, masséter, masetero, massetere
+        Musc_Sclmast_*: sternocleidomastoid, sternocleidomastoid muscle, SCM, Kopfwender, sterno cléido mastoïdien
+        Nasopharynx: Nasenrachen, nasofaringe, rinofaringe, rhinopharynx, nasofarynx
+        OpticChiasm: optic chiasm, chiasm, chiasma, chiasma opticum, optic chiasma, Sehnervenkreuzung, chiasma optique,
+            quiasma, quiasma óptico, chiasma ottico
+        OpticNrv_*: optic nerve, optic n, opticus, Nervus opticus, Sehnerv, nerf optique, nervio óptico, nervo ottico,
+            oogzenuw
+        Oropharynx: Mundrachen, orofaringe, orofarynx
+        Parotid_*: parotid gland, parotis, Glandula parotis, Glandula parotidea, Ohrspeicheldrüse, Ohrspeicheldruese,
+            parotide, glande parotide, parótida, glándula parótida, ghiandola parotide, oorspeekselklier
+        Parotids: parotid glands, both parotids, Ohrspeicheldrüsen, parotides, parótidas, parotidi
+        Pharynx: Rachen, Schlund, faringe, keelholte
+        Pituitary: pituitary gland, hypophysis, Hypophyse, Hirnanhangsdrüse, glande pituitaire, hipófisis, ipofisi,
+            hypofyse
+        Retina_*: Netzhaut, rétine, netvlies
+        Skull: cranium, Schädel, crâne, cráneo, cranio, schedel
+        SpinalCanal: spinal canal, vertebral canal, Spinalkanal, Wirbelkanal, canal rachidien, canal médullaire,
+            canal medular, canale spinale, canale midollare, wervelkanaal
+        SpinalCord: spinal cord, cord, myelon, medulla spinalis, Rückenmark, Rueckenmark, moelle, moelle épinière,
+            médula, médula espinal, midollo, midollo spinale, ruggenmerg
+        Tongue: Zunge, langue, lengua, lingua, tong
+        Tongue_Base: base of tongue, tongue base, Zungengrund, base de langue, base de la langue, base de lengua,
+            base lingua, tongbasis
+    """,
+    "thorax": """
+        A_Aorta: aorta, aortic artery, Hauptschlagader, aorte
+        A_LAD: LAD, LAD artery, left anterior descending, left anterior descending artery, IVA, RIVA
+        A_Pulmonary: pulmonary artery, Lungenarterie, Pulmonalarterie, artère pulmonaire, arteria pulmonar,
+            arteria polmonare, longslagader
+        Atrium_*: atrium, heart atrium, Vorhof, oreillette, aurícula, atrio
+        Breast_*: breast, mamma, Brust, sein, mama, mammella, borst
+        Breasts: both breasts, Brüste, seins, mamas, mammelle, borsten
+        Carina: tracheal carina, carène, Luftröhrengabelung
+        Chestwall: chest wall, thoracic wall, Brustwand, Thoraxwand, paroi thoracique, pared torácica, parete toracica,
+            borstwand
+        Chestwall_*: chest wall, thoracic wall, Brustwand, Thoraxwand, paroi thoracique, pared torácica,
+            parete toracica, borstwand
+        Clavicle_*: clavicle, clavicula, Schlüsselbein, clavicule, clavícula, clavicola, sleutelbeen
+        Esophagus: oesophagus, gullet, Speiseröhre, Speiseroehre, Ösophagus, oesophage, esófago, esofago, slokdarm
+        GreatVes: great vessels, large vessels, große Gefäße, gros vaisseaux, grandes vasos, grandi vasi
+        Heart: cor, whole heart, Herz, coeur, corazón, cuore, hart
+        Humerus_*: humerus, Oberarmknochen, humérus, húmero, omero, opperarmbeen
+        Lung_*: pulmo, Lunge, Lungenflügel, poumon, pulmón, polmone, long
+        Lung_LLL: lung lower lobe left, left lower lobe, LLL
+        Lung_LUL: lung upper lobe left, left upper lobe, LUL
+        Lung_RLL: lung lower lobe right, right lower lobe, RLL
+        Lung_RML: lung middle lobe right, right middle lobe, RML
+        Lung_RUL: lung upper lobe right, right upper lobe, RUL
+        Lungs: both lungs, total lung, lungs total, Lungen, beide Lungen, poumons, pulmones, polmoni, longen
+        Pericardium: Herzbeutel, péricarde, pericardio, hartzakje
+        Ribs: Rippen, côtes, costillas, coste, ribben
+        Scapula_*: scapula, shoulder blade, Schulterblatt, omoplate, escápula, scapola, schouderblad
+        Sternum: breastbone, breast bone, Brustbein, esternón, sterno, borstbeen
+        Trachea: windpipe, Luftröhre, Luftroehre, trachée, tráquea, luchtpijp
+        V_Venacava_S: superior vena cava, SVC, obere Hohlvene, veine cave supérieure, vena cava superior,
+            vena cava superiore
+        Ventricle_*: ventricle, heart ventricle, Herzkammer, ventricule, ventrículo, ventricolo
+    """,
+    "abdomen": """
+        A_Celiac: celiac artery, coeliac artery, celiac trunk, Truncus coeliacus, tronc coeliaque
+        A_Mesenteric_S: superior mesenteric artery, SMA
+        Bag_Bowel: bowel bag, bowel space, Darmsack, sac intestinal
+        Bowel: intestine, intestines, bowels, Darm, intestin, intestino, darmen
+        Bowel_Large: large bowel, large intestine, Dickdarm, gros intestin, intestino grueso, intestino crasso,
+            dikke darm
+        Bowel_Small: small bowel, small intestine, Dünndarm, Duenndarm, intestin grêle, grêle, intestino delgado,
+            intestino tenue, dunne darm
+        CaudaEquina: cauda equina, cauda, queue de cheval, cola de caballo
+        Colon: Kolon, côlon
+        Colon_Sigmoid: sigmoid, sigmoid colon, sigma, Sigmoid Kolon, sigmoïde, côlon sigmoïde, sigmoides, sigmoideo
+        Duodenum: Zwölffingerdarm, duodénum, duodeno, twaalfvingerige darm
+        Gallbladder: gall bladder, Gallenblase, vésicule biliaire, vesícula biliar, colecisti, cistifellea, galblaas
+        Glnd_Adrenal_*: adrenal gland, adrenal, suprarenal gland, Nebenniere, glande surrénale, surrénale,
+            glándula suprarrenal, suprarrenal, surrene, bijnier
+        Glnd_Adrenals: adrenal glands, adrenals, Nebennieren, surrénales, bijnieren
+        Kidney_*: ren, Niere, rein, riñón, rene, nier
+        Kidneys: both kidneys, Nieren, reins, riñones, reni
+        Liver: hepar, Leber, foie, hígado, fegato, lever
+        Pancreas: Bauchspeicheldrüse, Pankreas, pancréas, páncreas, alvleesklier
+        Skin: Haut, peau, piel, pelle, huid
+        Spleen: lien, Milz, rate, bazo, milza, milt
+        Stomach: gaster, Magen, estomac, estómago, stomaco, maag
+        V_Portal: portal vein, Pfortader, veine porte, vena porta, poortader
+        V_Venacava_I: inferior vena cava, IVC, postcava, untere Hohlvene, veine cave inférieure, vena cava inferior,
+            vena cava inferiore
+    """,
+    "pelvis": """
+        A_Iliac_Cmn_*: common iliac artery, iliac artery, iliac artery common, artère iliaque commune,
+            arteria ilíaca común
+        Anorectum: ano rectum, anorektum
+        Bladder: urinary bladder, vesica, vesica urinaria, Harnblase, Blase, vessie, vejiga, vescica, blaas
+        Bone_Pelvic: pelvic bone, pelvic bones, pelvis bone, Beckenknochen, os du bassin, huesos pélvicos, ossa pelviche
+        Canal_Anal: anal canal, anus, Analkanal, canal anal, conducto anal, canale anale, anaal kanaal
+        Cervix: cervix uteri, uterine cervix, Gebärmutterhals, col de l'utérus, col utérin, cuello uterino,
+            collo dell'utero, baarmoederhals
+        Femur_*: femur, thigh bone, Oberschenkelknochen, fémur, femore, dijbeen
+        Femur_Head_*: femoral head, femur head, caput femoris, Femurkopf, Hüftkopf, Hueftkopf, tête fémorale,
+            tête du fémur, cabeza femoral, testa femorale, testa del femore, femurkop, heupkop
+        Genitals: external genitalia, genitalia, Genitalien, organes génitaux, genitales, genitali
+        Ovary_*: ovary, ovarium, Eierstock, ovaire, ovario, eierstok
+        PenileBulb: penile bulb, bulb of penis, bulbus penis, Peniswurzel, bulbe pénien, bulbe du pénis, bulbo peneano,
+            bulbo penieno
+        Prostate: prostata, prostate gland, próstata
+        Rectum: Rektum, Mastdarm, Enddarm, recto, retto, endeldarm
+        Sacrum: sacral bone, Kreuzbein, os sacrum, sacro, osso sacro, heiligbeen
+        SeminalVes: seminal vesicle, seminal vesicles, Samenblase, Samenblasen, vésicules séminales,
+            vesículas seminales, vescicole seminali, zaadblaasjes
+        Testis_*: testicle, testis, Hoden, testicule, testículo, testicolo, zaadbal
+        Ureter_*: ureter, Harnleiter, uretère, uréter, uretere, urineleider
+        Urethra: urethra, Harnröhre, urètre, uretra, plasbuis
+        Uterus: womb, Gebärmutter, utérus, útero, utero, baarmoeder
+        V_Iliac_Cmn_*: iliac vein, iliac vena, common iliac vein, Beckenvene, veine iliaque, vena ilíaca
+        Vagina: Scheide, vagin
+    """,
+}
+
+
+_VERTEBRAE = {"C": 7, "T": 12, "L": 5, "S": 1}
+"""How many of each part of the spine are named."""
+
+
+def _rows() -> Iterator[Structure]:
+    for region, text in _TABLE.items():
+        for line in re.sub(r",\s+", ",", text.strip()).split("\n"):
+            name, _, listed = line.strip().partition(": ")
+            yield from _row(name, region, *listed.split(","))
+    for part, count in _VERTEBRAE.items():
+        for n in range(1, count + 1):
+            number = f"{n:02d}" if count > 9 else f"{n}"
+            yield from _row(f"VB_{part}{number}", "spine", f"vertebra {part}{n}", f"vertebrae {part}{n}")
+    for n in range(1, 13):
+        yield from _row(f"Rib{n:02d}_*", "thorax", f"rib {n}", f"rib {n:02d}", f"Rippe {n}", f"côte {n}")
+
+
+def _row(name: str, region: str, *synonyms: str) -> Iterator[Structure]:
+    for side in SIDES if name.endswith("_*") else (None,):
+        yield Structure(name.replace("*", side or ""), region, side, synonyms)
+
+
+STRUCTURES: dict[str, Structure] = {row.name: row for row in _rows()}
+"""By standard name, in the order of the regions."""
