@@ -174,7 +174,7 @@ def _cycle(rounds: list[Links], t: int) -> Links:
 
 def _factors(number: int, largest: int) -> tuple[int, ...] | None:
     """The fewest factors, none above ``largest``, whose product is ``number``; None if it has none."""
-    if number == 1:
+    if number <= 1:
         return ()
     found = [
         (factor, *rest)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import sqrt
+from math import inf, sqrt
 
 import torch
 from torch import Tensor
@@ -23,22 +23,19 @@ def weighted_mean(params: Sequence[Params], masses: Sequence[Mass]) -> Params:
     """
     mean = {}
     for name, first in params[0].items():
-        masses_of_rows = [mass.rows.get(name, (mass.body,)) for mass in masses]
-        weights = torch.tensor(masses_of_rows, dtype=torch.float64)
-        total = weights.sum(0)
-        stack = torch.stack([each[name].to("cpu", torch.float64) for each in params])
-        weights = weights.reshape(*weights.shape, *[1] * (stack.ndim - weights.ndim))
-        total = total.reshape(-1, *[1] * (first.ndim - 1)) if first.ndim else total[0]
-        if not first.ndim:
-            weights = weights[:, 0]
-        mean[name] = torch.where(total > 0, (weights * stack).sum(0) / total, stack[0]).to(first)
+        rows = [mass.rows.get(name, (mass.body,)) for mass in masses]
+        masses_NR1 = torch.tensor(rows, dtype=torch.float64).unsqueeze(-1)  # site, row (one for the body), entry
+        values_NRE = torch.stack([each[name].to("cpu", torch.float64).reshape(len(rows[0]), -1) for each in params])
+        total_R1 = masses_NR1.sum(0)
+        mean_RE = torch.where(total_R1 > 0, (masses_NR1 * values_NRE).sum(0) / total_R1, values_NRE[0])
+        mean[name] = mean_RE.reshape(first.shape).to(first)
     return mean
 
 
 def consensus_distance(params: Sequence[Params]) -> float:
     """Root mean squared distance of the sites from their unweighted mean, relative to the mean's norm.
 
-    sqrt(1/n sum_i |x_i - mean|^2) / |mean|; 0 when all are equal.
+    sqrt(1/n sum_i |x_i - mean|^2) / |mean|; 0 when all are equal, infinite when they differ about a mean of 0.
 
     Source:
         Kong et al., "Consensus control for decentralized deep learning", arXiv 2102.04828, equation 4, made relative.
@@ -48,7 +45,9 @@ def consensus_distance(params: Sequence[Params]) -> float:
         mean = _mean([each[name] for each in params])
         spread += sum(float((each[name].double() - mean).square().sum()) for each in params) / len(params)
         norm += float(mean.square().sum())
-    return sqrt(spread / norm) if spread > 0 else 0.0
+    if spread == 0:
+        return 0.0
+    return sqrt(spread / norm) if norm > 0 else inf
 
 
 def _mean(tensors: Sequence[Tensor]) -> Tensor:
