@@ -15,11 +15,15 @@ def a_batch(seed, annotated):
     return logits.requires_grad_(), target, torch.tensor(annotated, dtype=torch.float32)
 
 
+@pytest.mark.parametrize("form", ["linear", "logarithmic"])
 @settings(max_examples=25, deadline=None)
-@given(st.integers(0, 1000), st.lists(st.lists(st.integers(0, 1), min_size=3, max_size=3), min_size=2, max_size=2))
-def test_gradient_of_what_was_not_annotated_is_exactly_zero(seed, annotated):
+@given(
+    seed=st.integers(0, 1000),
+    annotated=st.lists(st.lists(st.integers(0, 1), min_size=3, max_size=3), min_size=2, max_size=2),
+)
+def test_gradient_of_what_was_not_annotated_is_exactly_zero(form, seed, annotated):
     logits, target, drawn = a_batch(seed, annotated)
-    segmentation_loss(logits, target, drawn).backward()
+    segmentation_loss(logits, target, drawn, form).backward()
     assert not logits.grad[drawn == 0].any()
     assert all(channel.any() for channel in logits.grad[drawn == 1])
 
@@ -52,6 +56,21 @@ def test_batch_dice_by_hand():
     probability = torch.tensor([1.0, 1, 0, 0, 0, 0, 1, 0]).reshape(2, 1, 1, 2, 2)
     target = torch.tensor([1.0, 1, 1, 1, 0, 0, 0, 0]).reshape(2, 1, 1, 2, 2)
     assert batch_dice(probability, target, torch.ones(2, 1)).item() == pytest.approx(3 / 8)
+
+
+def test_logarithmic_dice_by_hand():
+    # overlap 2 of P = 3 and Y = 4 -> D = 5/8; a second structure is absent and does not count
+    probability = torch.tensor([1.0, 1, 0, 0, 0, 0, 1, 0, 1, 1, 1, 1, 1, 1, 1, 1]).reshape(1, 2, 2, 2, 2)
+    target = torch.tensor([1.0, 1, 1, 1, 0, 0, 0, 0, *[0] * 8]).reshape(1, 2, 2, 2, 2)
+    assert batch_dice(probability, target, torch.ones(1, 2), "logarithmic").item() == pytest.approx(math.log(8 / 5))
+
+
+@pytest.mark.parametrize("form", ["linear", "logarithmic"])
+def test_cross_entropys_share_is_taken(form):
+    logits, target, drawn = a_batch(1, [[1, 0, 1], [0, 0, 1]])
+    none, half, whole = (segmentation_loss(logits, target, drawn, form, share).item() for share in (0.0, 0.5, 1.0))
+    assert half == pytest.approx((none + whole) / 2)
+    assert whole - none == pytest.approx(cross_entropy(logits, target, drawn).item(), rel=1e-4)
 
 
 def test_dice_is_taken_over_the_batch_and_not_per_patch():

@@ -22,6 +22,7 @@ def compute_for(recipe: Recipe, accelerator: Literal["auto", "cpu", "cuda"] = "a
     """
     chosen = ("cuda" if torch.cuda.is_available() else "cpu") if accelerator == "auto" else accelerator
     torch.set_num_threads(recipe.threads)
+    torch.set_flush_denormal(True)  # sure voxels have gradients so small that processors fall to microcode for them
     torch.backends.cudnn.benchmark = False  # the fastest kernel may differ from run to run, and its rounding with it
     torch.backends.cudnn.deterministic = True
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it announces the precision on stderr

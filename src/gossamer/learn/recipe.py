@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from gossamer.learn.losses import DiceForm
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -16,6 +18,8 @@ class Recipe:
         warm_up: share of all steps over which the learning rate rises.
         weight_decay: of AdamW.
         betas: of AdamW; the second is shorter than usual because runs are short.
+        dice: form of the Dice term (``losses``).
+        bce_share: weight of the cross-entropy beside the Dice term.
         proximal_mu: FedProx's pull towards the parameters a local phase began with (arXiv 1812.06127, eq. 2);
             0 for none.
         structure_share: share of patches that are centred on a structure.
@@ -39,6 +43,8 @@ class Recipe:
     warm_up: float = 0.2
     weight_decay: float = 1e-2
     betas: tuple[float, float] = (0.9, 0.99)
+    dice: DiceForm = "linear"
+    bce_share: float = 1.0
     proximal_mu: float = 0.0
     structure_share: float = 2 / 3
     centre_jitter_voxels: int = 4

@@ -133,7 +133,9 @@ class SegmentationTrainer:
         self._set_learning_rate()
         batch = self._next_batch()
         logits = self._module(batch.images)
-        loss = segmentation_loss(logits.float(), batch.targets, batch.annotated)
+        loss = segmentation_loss(
+            logits.float(), batch.targets, batch.annotated, self._recipe.dice, self._recipe.bce_share
+        )
         self._optimizer.zero_grad(set_to_none=True)
         self._fabric.backward(loss)
         self._pull_towards(start)
