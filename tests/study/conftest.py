@@ -186,6 +186,12 @@ def study():
 
 
 @pytest.fixture(scope="session")
+def locked_study():
+    """Results and rows of a study whose models were scored on a locked set as well."""
+    return fake_study(locked=True)
+
+
+@pytest.fixture(scope="session")
 def cases_csv(study, tmp_path_factory):
     """The study's ``cases.csv``."""
     path = tmp_path_factory.mktemp("study") / "cases.csv"

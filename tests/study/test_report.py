@@ -189,3 +189,40 @@ def test_private_study_without_slices_is_reported(study, cases_csv, tmp_path):
 
 def test_same_study_gives_the_same_page_to_the_bit(study, cases_csv, html):
     assert render(study[0], cases_csv) == html
+
+
+def without(results, **update):
+    return results.model_copy(update=update)
+
+
+@pytest.mark.parametrize("arms", [{"local-only"}, {"pooled", "gossip"}, set()])
+def test_unfinished_study_is_reported_as_far_as_it_went(study, tmp_path, arms):
+    results, rows = study
+    write_cases(tmp_path / "cases.csv", [row for row in rows if row.arm in arms and row.seed == 0])
+    runs = tuple(run.model_copy(update={"curve": ()}) for run in results.runs if run.arm in arms and run.seed == 0)
+    page = parse(render(without(results, runs=runs), tmp_path / "cases.csv"))
+    assert set(table_in(page, "arms")) == arms
+
+
+def test_locked_set_comes_first_and_validation_after_it(locked_study, tmp_path):
+    results, rows = locked_study
+    write_cases(tmp_path / "cases.csv", rows)
+    page = parse(render(results, tmp_path / "cases.csv"))
+    locked = [row for row in rows if row.set == "acceptance"]
+    assert table_in(page, "arms")["pooled"][0][0] == shown(mean_over_organs(chosen_rows((results, locked), "pooled")))
+    (section,) = [s for s in page.iter(f"{XHTML}section") if s.get("id") == "arms"]
+    first, second = (text_of(h) for h in section.iter(f"{XHTML}h3"))
+    assert "acceptance" in first
+    assert "Validation" in second
+
+
+def test_many_organs_and_arms_still_make_a_page(study, tmp_path):
+    results, rows = study
+    organs = [f"Structure_{n}" for n in range(30)]
+    pooled = [row for row in rows if row.arm == "pooled" and row.organ == "SpinalCord"]
+    many = [replace(row, arm=f"arm{a}", organ=organ) for row in pooled for a in range(9) for organ in organs]
+    write_cases(tmp_path / "cases.csv", many)
+    runs = [run.model_copy(update={"arm": f"arm{a}"}) for run in results.runs if run.arm == "pooled" for a in range(9)]
+    html = render(without(results, runs=tuple(runs), structures=tuple(organs)), tmp_path / "cases.csv")
+    assert len(html.encode()) < 1_500_000
+    assert len(table_in(parse(html), "organ-scores")) == 30
