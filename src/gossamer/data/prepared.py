@@ -21,18 +21,20 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gossamer.atomic import flush_folder, storage_error, write_atomically
-from gossamer.data.dataset import Case, Dataset
 from gossamer.data.network_input import body_box, body_centre_yx
 from gossamer.data.plan import Plan
 from gossamer.data.resample import bounding_box, resample_image, resample_mask, resampled_shape
 from gossamer.errors import DataError, EmptyMaskError, PlanError, StorageError, TooManyBadCasesError
 from gossamer.units import ZYX
+
+if TYPE_CHECKING:  # who trains on a cache needs no file reader
+    from gossamer.data.dataset import Case, Dataset
 
 PREPARED_FORMAT = 1
 
