@@ -1,5 +1,6 @@
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from gossamer.gossip import Mass
 from gossamer.gossip.merge import merge, scaled_step
@@ -66,3 +67,24 @@ def test_step_in_full_is_taken_to_the_bit():
     generator = torch.Generator().manual_seed(1)
     start, end = ({"x": torch.randn(1000, generator=generator)} for _ in range(2))
     assert torch.equal(scaled_step(start, end, 1.0, {})["x"], end["x"])
+
+
+class Operations(TorchDispatchMode):
+    """Writes down what is done to tensors of the body's size."""
+
+    def __init__(self):
+        super().__init__()
+        self.done = []
+
+    def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
+        if isinstance(args[0], torch.Tensor) and args[0].numel() == 1000:
+            self.done.append(operation.overloadpacket.__name__)
+        return operation(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize(("count", "expected"), [(2, ["lerp"]), (3, ["lerp", "lerp_"]), (1, [])])
+def test_merging_makes_one_pass_for_each_further_input_and_one_new_tensor(count, expected):
+    params = [{"x": torch.full((1000,), float(site))} for site in range(count)]
+    with Operations() as operations:
+        merge(params, [Mass(1.0)] * count, 0)
+    assert operations.done == expected
