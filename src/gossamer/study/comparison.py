@@ -2,44 +2,99 @@
 
 Law: every number rests on the rows of ``cases.csv`` and on the runs that ``results.json`` marks as chosen. The unit
 is the patient, scored with the model of his own hospital. A mean is over organs, each organ's over the patients in
-whom it is complete, over all seeds. Intervals are those of ``gossamer.evaluate.intervals``.
+whom it is complete, over all seeds. Intervals are those of ``gossamer.evaluate.intervals``, made when first asked for.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from statistics import fmean
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from gossamer.evaluate.intervals import Interval, Scores, mean_interval, paired_difference
+from gossamer.evaluate.intervals import RESAMPLES, Interval, Scores, mean_interval, paired_difference
 from gossamer.study.results import RunResult, StudyResults
 from gossamer.study.scores import VALIDATION_SET, CaseScore
 
 Metric = Literal["dsc", "surface_dsc", "hd95_mm"]
+METRICS: tuple[Metric, ...] = ("dsc", "surface_dsc", "hd95_mm")
 
 POOLED = "pooled"
 BOOTSTRAP_SEED = 20_240_101
 """Any number does; it is fixed so that a report drawn again is the same to the digit."""
-
 
 PART_RESAMPLES = 2_000
 """For single organs, hospitals and seeds, of which there are many: their bounds are read to two decimals."""
 
 
 @dataclass(frozen=True)
+class ScoreTable:
+    """Scores of several arms on the same patients, as arrays [seed, patient, organ].
+
+    Attributes:
+        rows: of one set, each arm under one schedule.
+        structures: the organs.
+    """
+
+    rows: tuple[CaseScore, ...]
+    structures: tuple[str, ...]
+
+    @cached_property
+    def arms(self) -> frozenset[str]:
+        """Those that have scores."""
+        return frozenset(row.arm for row in self.rows)
+
+    @cached_property
+    def seeds(self) -> tuple[int, ...]:
+        """Sorted."""
+        return tuple(sorted({row.seed for row in self.rows}))
+
+    @cached_property
+    def patients(self) -> tuple[tuple[str, str], ...]:
+        """Site and case, sorted."""
+        return tuple(sorted({(row.site, row.case) for row in self.rows}))
+
+    @cached_property
+    def patient_sites(self) -> tuple[str, ...]:
+        """The site of each patient."""
+        return tuple(site for site, _ in self.patients)
+
+    def array(self, arm: str, metric: Metric) -> Scores:
+        """Scores of one arm [seed, patient, organ]; nan where an organ is not scored."""
+        return self._arrays[arm, metric]
+
+    @cached_property
+    def _arrays(self) -> Mapping[tuple[str, Metric], Scores]:
+        shape = len(self.seeds), len(self.patients), len(self.structures)
+        arrays = {(arm, metric): np.full(shape, np.nan) for arm in self.arms for metric in METRICS}
+        seeds, patients, organs = (
+            {name: i for i, name in enumerate(axis)} for axis in (self.seeds, self.patients, self.structures)
+        )
+        for row in self.rows:
+            if row.reference_voxels > 0:
+                place = seeds[row.seed], patients[row.site, row.case], organs[row.organ]
+                for metric in METRICS:
+                    arrays[row.arm, metric][place] = getattr(row, metric)
+        return arrays
+
+
+@dataclass(frozen=True)
 class OrganFindings:
-    """One organ under one arm."""
+    """One organ under one arm.
+
+    Attributes:
+        missed: predictions without a voxel, of ``scored``.
+        scored: patients times seeds.
+    """
 
     dsc: Interval
     surface_dsc: Interval
     hd95_mm: Interval
     missed: int
-    """Predictions without a voxel, of ``scored``."""
     scored: int
-    """Patients times seeds."""
 
 
 @dataclass(frozen=True)
@@ -48,23 +103,59 @@ class ArmFindings:
 
     Attributes:
         runs: one a seed.
-        dsc: mean over organs; likewise ``surface_dsc`` and ``hd95_mm``.
-        to_pooled: DSC minus the pooled arm's, paired; None for pooled itself, or where it was not run.
-        seed_dsc: mean DSC of each seed.
-        organs: by structure.
-        site_dsc: DSC on each site's own patients, mean over organs.
+        scores: of all arms on the same patients.
     """
 
-    arm: str
-    schedule: str
     runs: tuple[RunResult, ...]
-    dsc: Interval
-    surface_dsc: Interval
-    hd95_mm: Interval
-    to_pooled: Interval | None
-    seed_dsc: Mapping[int, float]
-    organs: Mapping[str, OrganFindings]
-    site_dsc: Mapping[str, Interval]
+    scores: ScoreTable
+
+    @property
+    def arm(self) -> str:
+        """Its name."""
+        return self.runs[0].arm
+
+    @property
+    def schedule(self) -> str:
+        """The schedule it is judged by."""
+        return self.runs[0].schedule
+
+    @cached_property
+    def dsc(self) -> Interval:
+        """Mean DSC over organs."""
+        return self._interval("dsc")
+
+    @cached_property
+    def surface_dsc(self) -> Interval:
+        """Mean surface DSC over organs."""
+        return self._interval("surface_dsc")
+
+    @cached_property
+    def hd95_mm(self) -> Interval:
+        """Mean HD95 over organs."""
+        return self._interval("hd95_mm")
+
+    @cached_property
+    def to_pooled(self) -> Interval | None:
+        """DSC minus the pooled arm's; None for pooled itself, or where it was not scored."""
+        if self.arm == POOLED or POOLED not in self.scores.arms:
+            return None
+        return difference(self.scores, self.arm, POOLED)
+
+    @cached_property
+    def seed_dsc(self) -> Mapping[int, float]:
+        """Mean DSC of each seed that was scored."""
+        parts = {seed: self._part("dsc", seed=seed) for seed in self.scores.seeds}
+        return {seed: part.estimate for seed, part in parts.items() if part.patients}
+
+    @cached_property
+    def site_dsc(self) -> Mapping[str, Interval]:
+        """DSC on each site's own patients, mean over organs."""
+        return {site: self._part("dsc", site=site) for site in dict.fromkeys(self.scores.patient_sites)}
+
+    @cached_property
+    def organs(self) -> Mapping[str, OrganFindings]:
+        """By structure."""
+        return {organ: self._organ(organ) for organ in self.scores.structures}
 
     @property
     def worst_site(self) -> str:
@@ -75,7 +166,33 @@ class ArmFindings:
     @property
     def busiest_bytes(self) -> float:
         """What the site that sends most sends, mean over the seeds."""
-        return float(np.mean([max(run.bytes_sent.values(), default=0) for run in self.runs]))
+        return fmean(max(run.bytes_sent.values(), default=0) for run in self.runs)
+
+    def _organ(self, organ: str) -> OrganFindings:
+        rows = [row for row in self.scores.rows if (row.arm, row.organ) == (self.arm, organ) and row.reference_voxels]
+        return OrganFindings(
+            dsc=self._part("dsc", organ=organ),
+            surface_dsc=self._part("surface_dsc", organ=organ),
+            hd95_mm=self._part("hd95_mm", organ=organ),
+            missed=sum(row.missed for row in rows),
+            scored=len(rows),
+        )
+
+    def _part(
+        self, metric: Metric, *, seed: int | None = None, site: str | None = None, organ: str | None = None
+    ) -> Interval:
+        """Mean over one seed, site or organ alone."""
+        table = self.scores
+        seeds = [i for i, other in enumerate(table.seeds) if seed in {None, other}]
+        patients = [i for i, other in enumerate(table.patient_sites) if site in {None, other}]
+        organs = [i for i, other in enumerate(table.structures) if organ in {None, other}]
+        scores = table.array(self.arm, metric)[np.ix_(seeds, patients, organs)]
+        sites = [table.patient_sites[i] for i in patients]
+        return mean_interval(scores, sites, _rng(), resamples=PART_RESAMPLES)
+
+    def _interval(self, metric: Metric) -> Interval:
+        array = self.scores.array(self.arm, metric)
+        return mean_interval(array, self.scores.patient_sites, _rng(), resamples=RESAMPLES)
 
 
 @dataclass(frozen=True)
@@ -84,29 +201,25 @@ class Comparison:
 
     Attributes:
         set_name: ``val``, or the name of a locked set.
-        patients: number by site.
-        organ_patients: patients in whom each structure is complete.
-        seeds: those that were scored.
         arms: in the order of the study.
-        scores: DSC of each arm, [seed, patient, organ].
-        patient_sites: site of each patient in ``scores``.
+        scores: what they rest on.
     """
 
     set_name: str
-    patients: Mapping[str, int]
-    organ_patients: Mapping[str, int]
-    seeds: tuple[int, ...]
     arms: tuple[ArmFindings, ...]
-    scores: Mapping[str, Scores]
-    patient_sites: tuple[str, ...]
+    scores: ScoreTable
 
-    def arm(self, name: str) -> ArmFindings | None:
-        """The arm of this name, if it was run."""
-        return next((arm for arm in self.arms if arm.arm == name), None)
+    @cached_property
+    def patients(self) -> Mapping[str, int]:
+        """Number of patients by site."""
+        sites = self.scores.patient_sites
+        return {site: sites.count(site) for site in dict.fromkeys(sites)}
 
-    def difference(self, ours: str, theirs: str) -> Interval:
-        """Mean DSC of ``ours`` minus that of ``theirs``, paired by patient, organ and seed."""
-        return paired_difference(self.scores[ours], self.scores[theirs], self.patient_sites, _rng())
+    @cached_property
+    def organ_patients(self) -> Mapping[str, int]:
+        """Number of patients in whom each structure is complete."""
+        places = {(row.organ, row.site, row.case) for row in self.scores.rows if row.reference_voxels > 0}
+        return {organ: sum(place[0] == organ for place in places) for organ in self.scores.structures}
 
 
 def compare(results: StudyResults, cases: Sequence[CaseScore], set_name: str = VALIDATION_SET) -> Comparison:
@@ -122,102 +235,22 @@ def compare(results: StudyResults, cases: Sequence[CaseScore], set_name: str = V
         if run.chosen:
             chosen.setdefault(run.arm, []).append(run)
     schedules = {(arm, runs[0].schedule) for arm, runs in chosen.items()}
-    rows = [row for row in cases if row.set == set_name and (row.arm, row.schedule) in schedules]
-    table = _Table.of(rows, results)
-    scored = {row.arm for row in rows}
-    pooled = table.array(POOLED, "dsc") if POOLED in scored else None
-    sites = table.sites
-    return Comparison(
-        set_name=set_name,
-        patients={site: sites.count(site) for site in dict.fromkeys(sites)},
-        organ_patients={
-            organ: len({(row.site, row.case) for row in rows if row.organ == organ and row.reference_voxels > 0})
-            for organ in results.structures
-        },
-        seeds=table.seeds,
-        arms=tuple(_findings(table, tuple(runs), pooled) for arm, runs in chosen.items() if arm in scored),
-        scores={arm: table.array(arm, "dsc") for arm in chosen if arm in scored},
-        patient_sites=sites,
+    rows = tuple(row for row in cases if row.set == set_name and (row.arm, row.schedule) in schedules)
+    table = ScoreTable(rows, results.structures)
+    arms = tuple(ArmFindings(tuple(runs), table) for arm, runs in chosen.items() if arm in table.arms)
+    return Comparison(set_name, arms, table)
+
+
+def difference(scores: ScoreTable, ours: str, theirs: str) -> Interval:
+    """Mean DSC of the arm ``ours`` minus that of ``theirs``, paired by patient, organ and seed."""
+    return paired_difference(
+        scores.array(ours, "dsc"), scores.array(theirs, "dsc"), scores.patient_sites, _rng(), resamples=RESAMPLES
     )
 
 
 def set_names(results: StudyResults) -> tuple[str, ...]:
     """The sets that were scored: locked ones, which training never saw, before validation."""
     return (*(locked.set_name for locked in results.locked), VALIDATION_SET)
-
-
-@dataclass(frozen=True)
-class _Table:
-    """Rows of one set as arrays [seed, patient, organ], all arms on the same axes."""
-
-    rows: Sequence[CaseScore]
-    seeds: tuple[int, ...]
-    patients: tuple[tuple[str, str], ...]
-    organs: tuple[str, ...]
-
-    @classmethod
-    def of(cls, rows: Sequence[CaseScore], results: StudyResults) -> _Table:
-        return cls(
-            rows=rows,
-            seeds=tuple(sorted({row.seed for row in rows})),
-            patients=tuple(sorted({(row.site, row.case) for row in rows})),
-            organs=results.structures,
-        )
-
-    @property
-    def sites(self) -> tuple[str, ...]:
-        return tuple(site for site, _ in self.patients)
-
-    def array(self, arm: str, metric: Metric) -> Scores:
-        """Scores of one arm; nan where an organ is not scored."""
-        scores = np.full((len(self.seeds), len(self.patients), len(self.organs)), np.nan)
-        seeds, patients, organs = (
-            {name: i for i, name in enumerate(axis)} for axis in (self.seeds, self.patients, self.organs)
-        )
-        for row in self.rows:
-            if row.arm == arm and row.reference_voxels > 0:
-                place = seeds[row.seed], patients[row.site, row.case], organs[row.organ]
-                scores[place] = getattr(row, metric)
-        return scores
-
-
-def _findings(table: _Table, runs: tuple[RunResult, ...], pooled: Scores | None) -> ArmFindings:
-    arm = runs[0].arm
-    dsc = table.array(arm, "dsc")
-    sites = np.asarray(table.sites)
-    return ArmFindings(
-        arm=arm,
-        schedule=runs[0].schedule,
-        runs=runs,
-        dsc=_interval(dsc, sites),
-        surface_dsc=_interval(table.array(arm, "surface_dsc"), sites),
-        hd95_mm=_interval(table.array(arm, "hd95_mm"), sites),
-        to_pooled=None if pooled is None or arm == POOLED else paired_difference(dsc, pooled, table.sites, _rng()),
-        seed_dsc={seed: _part(dsc[[i]], sites).estimate for i, seed in enumerate(table.seeds)},
-        organs={organ: _organ_findings(table, arm, i) for i, organ in enumerate(table.organs)},
-        site_dsc={site: _part(dsc[:, sites == site], sites[sites == site]) for site in dict.fromkeys(table.sites)},
-    )
-
-
-def _organ_findings(table: _Table, arm: str, index: int) -> OrganFindings:
-    rows = [row for row in table.rows if row.arm == arm and row.organ == table.organs[index] and row.reference_voxels]
-    only = [index]
-    sites = np.asarray(table.sites)
-    return OrganFindings(
-        dsc=_part(table.array(arm, "dsc")[..., only], sites),
-        surface_dsc=_part(table.array(arm, "surface_dsc")[..., only], sites),
-        hd95_mm=_part(table.array(arm, "hd95_mm")[..., only], sites),
-        missed=sum(row.missed for row in rows),
-        scored=len(rows),
-    )
-
-
-def _interval(scores: Scores, sites: NDArray[np.str_]) -> Interval:
-    return mean_interval(scores, sites.tolist(), _rng())
-
-
-def _part(scores: Scores, sites: NDArray[np.str_]) -> Interval:
-    return mean_interval(scores, sites.tolist(), _rng(), resamples=PART_RESAMPLES)
 
 
 def _rng() -> np.random.Generator:

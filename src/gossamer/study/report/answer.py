@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from gossamer.evaluate.intervals import RESAMPLES, Interval
 from gossamer.study import numerals as num
-from gossamer.study.comparison import POOLED, Comparison
+from gossamer.study.comparison import POOLED, Comparison, difference
 from gossamer.study.results import StudyResults
 from gossamer.study.scores import VALIDATION_SET
 
@@ -54,7 +54,7 @@ def answer_of(results: StudyResults, comparison: Comparison) -> Answer:
     differences = tuple(
         _difference(comparison, subject, theirs)
         for theirs in BASELINES
-        if theirs in comparison.scores and theirs != subject
+        if theirs in comparison.scores.arms and theirs != subject
     )
     hospitals = number(len(comparison.patients))
     sentence = (
@@ -62,7 +62,7 @@ def answer_of(results: StudyResults, comparison: Comparison) -> Answer:
         f"{num.score(dsc.estimate)} {num.score_bounds(dsc)}"
     )
     if differences:
-        sentence += ": " + _listed([_clause(difference) for difference in differences])
+        sentence += ": " + _listed([_clause(one) for one in differences])
     return Answer(
         sentence=sentence + ".",
         differences=differences,
@@ -85,7 +85,7 @@ def number(count: int) -> str:
 
 
 def _difference(comparison: Comparison, ours: str, theirs: str) -> Difference:
-    interval = comparison.difference(ours, theirs)
+    interval = difference(comparison.scores, ours, theirs)
     if interval.low > 0:
         verdict = "above"
     elif interval.high < 0:
@@ -95,10 +95,10 @@ def _difference(comparison: Comparison, ours: str, theirs: str) -> Difference:
     return Difference(theirs, interval, verdict)
 
 
-def _clause(difference: Difference) -> str:
-    interval, name = difference.interval, NAMES.get(difference.theirs, difference.theirs)
-    if difference.verdict in {"above", "below"}:
-        return f"{num.score(abs(interval.estimate))} {difference.verdict} {name} {num.gain_bounds(interval)}"
+def _clause(one: Difference) -> str:
+    interval, name = one.interval, NAMES.get(one.theirs, one.theirs)
+    if one.verdict in {"above", "below"}:
+        return f"{num.score(abs(interval.estimate))} {one.verdict} {name} {num.gain_bounds(interval)}"
     return f"not told apart from {name} ({num.gain(interval.estimate)} {num.gain_bounds(interval)})"
 
 
@@ -114,7 +114,7 @@ def _basis(comparison: Comparison) -> str:
     else:
         which = f"patients of the locked set “{comparison.set_name}”, which training never saw,"
     organs = sum(patients > 0 for patients in comparison.organ_patients.values())
-    seeds = len(comparison.seeds)
+    seeds = len(comparison.scores.seeds)
     return (
         f"Mean over {organs} organs; {total} {which} of {number(len(comparison.patients))} hospitals ({by_site}), each "
         f"scored with the model of the patient’s own hospital; {number(seeds)} seed{'s' if seeds != 1 else ''}. In "
@@ -134,17 +134,18 @@ def _cautions(results: StudyResults, comparison: Comparison) -> list[str]:
         "These are differences with intervals, not a test of non-inferiority: an interval that holds 0 does not show "
         "that two arms are equal."
     )
-    if {POOLED, LOCAL} <= comparison.scores.keys():
-        gain = comparison.difference(POOLED, LOCAL)
+    if {POOLED, LOCAL} <= comparison.scores.arms:
+        gain = difference(comparison.scores, POOLED, LOCAL)
         if gain.low <= 0:
             cautions.append(
                 f"Pooled training is not clearly above training alone here ({num.gain(gain.estimate)} "
                 f"{num.gain_bounds(gain)}), so this study can say little about what working together gains."
             )
-    if len(comparison.seeds) < FEW_SEEDS:
+    seeds = len(comparison.scores.seeds)
+    if seeds < FEW_SEEDS:
         cautions.append(
-            f"{number(len(comparison.seeds)).capitalize()} seed{'s say' if len(comparison.seeds) != 1 else ' says'} "
-            "little about how much one training differs from the next."
+            f"{number(seeds).capitalize()} seed{'s say' if seeds != 1 else ' says'} little about how much one training "
+            "differs from the next."
         )
     samples = _samples(comparison)
     if len(set(samples.values())) > 1:
