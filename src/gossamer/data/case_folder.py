@@ -1,0 +1,144 @@
+"""One case on disk, in TotalSegmentator's layout: an image and a mask for each structure that was drawn.
+
+::
+
+    <case id>/ct.nii.gz                      HU
+             /segmentations/<structure>.nii.gz
+             /case.json                      what is known of it; how an interrupted import finds its way
+
+The folder appears by one rename, when all of it is on disk: whatever is there is whole. Not drawn is not absent: a
+structure without a mask is unknown in this patient, so a mask that is there holds at least one voxel.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from gossamer.atomic import flush_folder, storage_error, write_atomically
+from gossamer.data.description import Case, Split, require_safe_id
+from gossamer.data.image import Image, write_nifti
+from gossamer.data.labels import standard_name
+from gossamer.documents import parse_json
+from gossamer.errors import DatasetError, EmptyMaskError, GeometryMismatchError, GossamerError, UnknownStructureError
+
+IMAGE_FILE = "ct.nii.gz"
+
+
+class CaseRecord(BaseModel):
+    """``case.json``: a case, and a key of what it was made from."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    made_from: str
+    case: Case
+
+
+def mask_file(structure: str) -> str:
+    """Where a structure's mask lies in a case's folder."""
+    return f"segmentations/{structure}.nii.gz"
+
+
+def read_finished_case(place: Path, made_from: str) -> Case | None:
+    """The case in folder ``place`` if it was made from just this, else None."""
+    try:
+        record = parse_json((place / "case.json").read_text(encoding="utf-8"), CaseRecord, f"case {place.name}")
+    except (OSError, GossamerError):
+        return None
+    return record.case if record.made_from == made_from else None
+
+
+def write_case(
+    place: Path,
+    split: Split,
+    image: Image,
+    masks: Mapping[str, NDArray[Any]],
+    *,
+    complete: Collection[str],
+    notes: Collection[str] = (),
+    made_from: str = "",
+) -> Case:
+    """Write a case's folder, whole or not at all.
+
+    Args:
+        place: the folder to be; its name is the case's id. A case that is there already is replaced.
+        split: ``train``, ``val`` or ``test``.
+        image: the CT.
+        masks: by standard name, bool [z, y, x] on the image's grid: the structures that were drawn.
+        complete: those of them that are to be scored.
+        notes: what the import did or saw.
+        made_from: key of all the case was made from; a repeated import keeps what has the same key.
+
+    Raises:
+        DatasetError: the id is not safe, or ``complete`` names what was not drawn.
+        UnknownStructureError: a name is not a standard one.
+        EmptyMaskError: a mask has no voxel.
+        GeometryMismatchError: a mask has another shape than the image.
+        DiskFullError: there is no room.
+        StorageError: it cannot be written for another reason.
+    """
+    require_safe_id(place.name)
+    _check(place.name, image, masks, complete)
+    unfinished = place.with_name(f".{place.name}.unfinished")
+    try:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        (unfinished / "segmentations").mkdir(parents=True)
+        write_nifti(unfinished / IMAGE_FILE, image.voxels, image.frame)
+        for name, mask in masks.items():
+            write_nifti(unfinished / mask_file(name), mask.astype(bool), image.frame)
+        files = (IMAGE_FILE, *map(mask_file, masks))
+        case = Case(
+            id=place.name,
+            split=split,
+            annotated=tuple(masks),
+            complete=tuple(name for name in masks if name in complete),
+            shape=image.frame.shape,
+            spacing_mm=image.frame.spacing_mm,
+            notes=tuple(notes),
+            sha256={file: file_sha256(unfinished / file) for file in files},
+        )
+        record = CaseRecord(made_from=made_from, case=case)
+        write_atomically(unfinished / "case.json", record.model_dump_json(indent=1) + "\n")
+        if place.exists():
+            shutil.rmtree(place)
+        unfinished.rename(place)
+        flush_folder(place.parent)
+    except OSError as error:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise storage_error(error, f"wanted to write case {place.name}") from error
+    return case
+
+
+def file_sha256(path: Path) -> str:
+    """Hash of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _check(case_id: str, image: Image, masks: Mapping[str, NDArray[Any]], complete: Collection[str]) -> None:
+    for name, mask in masks.items():
+        if standard_name(name) != name:
+            raise UnknownStructureError(
+                f"case {case_id}: wanted standard names; found {name!r}; use {standard_name(name)}"
+            )
+        if mask.shape != image.frame.shape:
+            raise GeometryMismatchError(
+                f"case {case_id}, {name}: wanted {image.frame.shape} voxels (z, y, x); found {mask.shape}; "
+                "draw it on this image"
+            )
+        if not mask.any():
+            raise EmptyMaskError(
+                f"case {case_id}: wanted the mask of {name}, which is said to be drawn; found no voxel in it; "
+                "take it off the case's annotated structures, or look for a wrong label value"
+            )
+    if strange := set(complete) - set(masks):
+        raise DatasetError(
+            f"case {case_id}: wanted complete structures to be annotated too; found {', '.join(sorted(strange))}; "
+            "add them to 'annotated' or take them off 'complete'"
+        )
