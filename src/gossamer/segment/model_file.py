@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -30,6 +28,7 @@ from gossamer.data.plan import Plan
 from gossamer.documents import validate
 from gossamer.errors import ConfigurationError, ModelFileError
 from gossamer.nets import SegmentationNetwork, build_network, load_parameters
+from gossamer.segment.model_limits import checked_plan, require_shapes
 
 MODEL_FORMAT = 1
 
@@ -42,14 +41,6 @@ NO_LICENCE = "None stated: ask the sites in the training record before using or 
 
 MAX_HEADER_BYTES = 2**23
 MAX_FILE_BYTES = 2**32
-MAX_LEVELS = 12
-MAX_STRUCTURES = 255
-MAX_PATCH_VOXELS = 2**27
-SPACING_LIMITS_MM = (0.1, 50.0)
-"""A spacing below or above these would be a mistake, and one far below would fill the memory with voxels."""
-
-_STRUCTURE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_^~+-]{0,63}")
-"""Letters as TG-263 has them. Structures become file names, so nothing that leads out of a folder may pass."""
 
 _NO_HASH = "0" * 64
 
@@ -161,8 +152,8 @@ def read_model(path: Path) -> Model:
             header, tensors = _read_header(file)
             description = _description(header)
             _require_hash(file, header, description.sha256)
-        plan = _plan(description.plan)
-        _require_shapes(tensors, plan)
+        plan = checked_plan(description.plan)
+        require_shapes(tensors, plan)
         params = safetensors.torch.load_file(path)
     except OSError as error:
         raise ModelFileError(
@@ -225,54 +216,3 @@ def _require_hash(file: BinaryIO, header: bytes, sha256: str) -> None:
         digest.update(piece)
     if digest.hexdigest() != sha256:
         raise _damaged("bytes whose SHA-256 is not the one inside: the file is damaged or was changed")
-
-
-def _plan(raw: dict[str, Any]) -> Plan:
-    try:
-        plan = Plan.from_json(json.dumps(raw))
-    except ConfigurationError as error:
-        raise ModelFileError(f"the model file's plan: {error}") from error
-    low, high = SPACING_LIMITS_MM
-    numbers = (*plan.spacing_mm, plan.hu_low, plan.hu_high, plan.hu_mean, plan.hu_sd)
-    if not all(isinstance(number, int | float) and math.isfinite(number) for number in numbers):
-        raise _unfit("a number that is not finite")
-    if plan.hu_sd <= 0:
-        raise _unfit("a standard deviation that is not positive")
-    if not all(low <= spacing <= high for spacing in plan.spacing_mm):
-        raise _unfit(f"a spacing beyond {low} to {high} mm")
-    if min(plan.patch_size) < 1 or math.prod(plan.patch_size) > MAX_PATCH_VOXELS:
-        raise _unfit(f"a patch beyond 1 to {MAX_PATCH_VOXELS} voxels")
-    if len(plan.network.channels) > MAX_LEVELS:
-        raise _unfit(f"a network of more than {MAX_LEVELS} levels")
-    names = plan.structures
-    if not 0 < len(names) == len(set(names)) <= MAX_STRUCTURES:
-        raise _unfit(f"{len(names)} structures, or one of them twice; at most {MAX_STRUCTURES}")
-    if not all(isinstance(name, str) and _STRUCTURE_NAME.fullmatch(name) for name in names):
-        raise _unfit("a structure whose name is not made of letters, digits and _ ^ ~ + -")
-    return plan
-
-
-def _unfit(found: str) -> ModelFileError:
-    return ModelFileError(f"wanted a plan within the limits; found in the model file {found}; do not use this file")
-
-
-def _require_shapes(tensors: Mapping[str, Any], plan: Plan) -> None:
-    """Build the plan's network and run one window without memory; compare names, kinds and shapes."""
-    try:
-        with torch.device("meta"), torch.inference_mode():
-            network = build_network(plan)
-            out = network(torch.zeros(1, plan.input_channels, *plan.patch_size))
-        own = network.state_dict()
-    except (ConfigurationError, ArithmeticError, ValueError, TypeError, RuntimeError) as error:
-        raise _unfit("a network that cannot be built or cannot read a patch") from error
-    if out.shape[2:] != plan.patch_size:
-        raise _unfit("a network whose output is not of the patch's size")
-    kinds = {torch.float32: "F32"}
-    wanted = {name: (kinds.get(tensor.dtype), list(tensor.shape)) for name, tensor in own.items()}
-    found = {name: (tensor.get("dtype"), tensor.get("shape")) for name, tensor in tensors.items()}
-    differing = sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name))
-    if differing:
-        raise ModelFileError(
-            f"wanted the tensors of the plan's network; found {len(differing)} that are lacking, foreign or of another "
-            f"shape ({', '.join(differing[:3])}); the file was put together wrongly: ask where it came from"
-        )

@@ -1,32 +1,25 @@
 """From a CT to masks on its own grid, in memory that does not hold every structure at full size.
 
 The image goes onto the plan's spacing exactly as in training (``gossamer.data``). Logits leave the sliding window plane
-by plane; each plane of the CT is interpolated linearly, as probabilities, from the few plan planes around it, cut at
-one half, and packed to bits. A structure of which no voxel around reaches one half cannot reach it in between, and is
-passed over.
+by plane; each plane of the CT is interpolated from the few planes around it as soon as they are there, cut at one half
+and packed to bits.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from itertools import pairwise
+from collections.abc import Callable
 
 import numpy as np
 import torch
-from scipy import sparse
-from torch import Tensor, nn
-from torch.nn.functional import interpolate
+from torch import nn
 
 from gossamer.data.image import Image
 from gossamer.data.network_input import body_box, body_centre_yx
 from gossamer.data.plan import Plan
-from gossamer.data.resample import axis_weights, resample_image, resampled_shape
+from gossamer.data.resample import resample_image, resampled_shape
+from gossamer.segment.image_grid import fill_masks
 from gossamer.segment.masks import PackedMasks
 from gossamer.segment.sliding import logit_planes
-from gossamer.units import ShapeZYX
-
-THRESHOLD = 0.5
-"""A voxel belongs to a structure when that is at least as likely as not."""
 
 
 def predict_masks(
@@ -58,41 +51,5 @@ def predict_masks(
     planes = logit_planes(network, plan, hu_body, body_centre_yx(hu_body), precision=precision, on_window=on_window)
     masks = PackedMasks(plan.structures, image.frame.shape)
     planes = logit_planes(network, plan, hu_body, body_centre_yx(hu_body), precision=precision, on_window=on_window)
-    weights = axis_weights(shape[0], image.frame.shape[0])
-    for z, around in enumerate(_interpolated(planes, box[0], weights)):
-        if around is None:
-            continue
-        rows = torch.nonzero(around.amax(dim=(1, 2)) >= THRESHOLD)[:, 0]
-        if len(rows):
-            whole = torch.zeros(len(rows), *shape[1:])
-            whole[:, box[1], box[2]] = around[rows]
-            masks.set_plane(z, rows.numpy(), (_in_plane(whole, image.frame.shape) >= THRESHOLD).numpy())
+    fill_masks(masks, planes, shape, box)
     return masks
-
-
-def _interpolated(logit_planes: Iterator[Tensor], extent: slice, weights: sparse.csr_array) -> Iterator[Tensor | None]:
-    """Probability planes of the image from those of the plan's grid, as they come.
-
-    Args:
-        logit_planes: [structure, y, x] for each plane in ``extent``; beyond it nothing is predicted.
-        extent: of the plan's planes.
-        weights: [image planes, plan planes] (``axis_weights``).
-
-    Yields:
-        float32 [structure, y, x] for each plane of the image; None beyond the extent.
-    """
-    held: dict[int, Tensor] = {}
-    reached = extent.start - 1
-    for begin, end in pairwise(weights.indptr):
-        needed = weights.indices[begin:end]
-        while reached < min(needed[-1], extent.stop - 1):
-            reached += 1
-            held[reached] = torch.sigmoid(next(logit_planes).float())
-        held = {z: plane for z, plane in held.items() if z >= needed[0]}
-        parts = [float(share) * held[z] for z, share in zip(needed, weights.data[begin:end], strict=True) if z in held]
-        yield torch.stack(parts).sum(dim=0) if parts else None
-
-
-def _in_plane(probabilities: Tensor, shape: ShapeZYX) -> Tensor:
-    """Resample planes [n, y, x] to the image's; antialiasing is ``axis_weights``' triangle, and nothing upwards."""
-    return interpolate(probabilities[None], size=shape[1:], mode="bilinear", antialias=True, align_corners=False)[0]

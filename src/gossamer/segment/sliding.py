@@ -74,9 +74,8 @@ def logit_planes(
             slab[:, inside[0], place[1], place[2]].addcmul_(logits[:, *inside], weight.half()[inside])
             done += 1
             on_window(done, total)
-        first = max(0, -start)
-        yield from slab[:, first : following - start].clone().unbind(1)
         step = following - start
+        yield from slab[:, max(0, -start) : step].unbind(1)
         slab = torch.cat([slab[:, step:], torch.zeros_like(slab[:, :step])], dim=1)
 
 
@@ -145,4 +144,4 @@ def _window_logits(
     lower = precision != torch.float32
     with torch.inference_mode(), torch.autocast(device.type, dtype=precision if lower else None, enabled=lower):
         logits: Tensor = network(window)
-    return logits[0].clamp(-CERTAIN, CERTAIN).to("cpu", torch.float16)
+    return logits[0].to("cpu", torch.float16).clamp_(-CERTAIN, CERTAIN)  # what overflowed is cut like the rest

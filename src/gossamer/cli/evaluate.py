@@ -1,0 +1,143 @@
+"""``gossamer evaluate``: how well predictions agree with references."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from gossamer.cli.console import Teller
+    from gossamer.evaluate.folders import Comparison, OrganResult
+
+
+def evaluate(
+    *,
+    predictions: Path = typer.Option(
+        ..., "--predictions", "-p", exists=True, file_okay=False, help="Folder that gossamer predict wrote."
+    ),
+    reference: Path = typer.Option(
+        ...,
+        "--reference",
+        "-r",
+        exists=True,
+        file_okay=False,
+        help="A dataset (only organs that are complete in a case are scored), or a folder of cases with masks.",
+    ),
+    output: Path | None = typer.Option(None, "--output", "-o", help="CSV file: a row for each case and organ."),
+    metric: list[str] = typer.Option(
+        ["dsc", "surface_dsc", "hd95_mm"], "--metric", help="dsc, surface_dsc or hd95_mm (mm); may be repeated."
+    ),
+    split: str | None = typer.Option(
+        None, "--split", help="Score all of a dataset's cases of this split; one without a prediction counts as missed."
+    ),
+    as_json: bool = typer.Option(False, "--json", help="Print the tables as JSON."),
+) -> None:
+    """Score predictions: a table per case and organ, and means with 95 % intervals."""
+    from gossamer.atomic import write_atomically
+    from gossamer.cli.console import Teller
+    from gossamer.evaluate.folders import compare, score_case
+    from gossamer.evaluate.metrics import check_metrics
+    from gossamer.evaluate.summary import to_csv
+
+    metrics = check_metrics(metric)
+    teller = Teller()
+    comparison = compare(predictions, reference, split)
+    _say_what_is_left_out(comparison, teller, counted=split is not None)
+    results: list[OrganResult] = []
+    with teller.task("scoring", total=len(comparison.cases)) as task:
+        for case in comparison.cases:
+            results.extend(score_case(comparison, case, metrics))
+            task.advance(1, case.id)
+    if output is not None:
+        write_atomically(output, to_csv(results, metrics))
+    if as_json:
+        typer.echo(json.dumps(_document(results, comparison, metrics), indent=2, allow_nan=False))
+    else:
+        _print_tables(results, metrics)
+
+
+def _say_what_is_left_out(comparison: Comparison, teller: Teller, *, counted: bool) -> None:
+    treatment = "counted as missed" if counted else "not scored"
+    for what, names in (
+        (f"cases without a prediction, {treatment}", comparison.not_predicted),
+        ("predicted cases without a reference, not scored", comparison.not_drawn),
+        ("organs that the predictions do not know, not scored", comparison.unknown_organs),
+    ):
+        if names:
+            more = f" and {len(names) - 10} more" if len(names) > 10 else ""
+            teller.say(f"{len(names)} {what}: {', '.join(names[:10])}{more}")
+
+
+def _document(results: Sequence[OrganResult], comparison: Comparison, metrics: Sequence[str]) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    from gossamer.evaluate.summary import by_organ, overall
+
+    return {
+        "cases": [
+            {
+                "case": r.case,
+                "organ": r.organ,
+                **{name: _or_none(value) for name, value in r.score.values.items()},
+                "tolerance_mm": r.tolerance_mm,
+                "reference_voxels": r.score.reference_voxels,
+                "predicted_voxels": r.score.predicted_voxels,
+                "outcome": r.score.outcome,
+            }
+            for r in results
+        ],
+        "organs": [asdict(summary) for summary in by_organ(results, metrics)],
+        "means": {
+            metric: {
+                f"over_{average}": {k: _or_none(v) for k, v in asdict(overall(results, metric, average)).items()}
+                for average in ("organs", "patients")
+            }
+            for metric in metrics
+        },
+        "not_predicted": comparison.not_predicted,
+        "not_drawn": comparison.not_drawn,
+        "unknown_organs": comparison.unknown_organs,
+    }
+
+
+def _print_tables(results: Sequence[OrganResult], metrics: Sequence[str]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from gossamer.evaluate.summary import by_organ, overall
+
+    # Not a terminal: as wide as need be, so that no line of a log or a pipe is folded.
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = 200
+
+    cases = Table("case", "organ", *metrics, "outcome", box=None)
+    for r in results:
+        cases.add_row(r.case, r.organ, *(_text(r.score.values[m]) for m in metrics), r.score.outcome)
+    console.print(cases)
+
+    organs = Table("organ", "patients", *metrics, "missed", "false positives", box=None)
+    for o in by_organ(results, metrics):
+        organs.add_row(
+            o.organ, str(o.patients), *(_text(o.means[m]) for m in metrics), str(o.missed), str(o.false_positives)
+        )
+    console.print("", organs, "", sep="\n")
+
+    means = Table("mean over", *(f"{m} [95 %]" for m in metrics), box=None)
+    for average in ("organs", "patients"):
+        intervals = (overall(results, m, average) for m in metrics)
+        means.add_row(average, *(f"{_text(i.estimate)} [{_text(i.low)}, {_text(i.high)}]" for i in intervals))
+    console.print(means, markup=False)
+
+
+def _text(value: float | None) -> str:
+    return "–" if value is None or math.isnan(value) else f"{value:.3f}"
+
+
+def _or_none(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
