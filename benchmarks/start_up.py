@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from gossamer.data.plan import NetworkPlan, Plan
-from gossamer.data.prepared import arrays_on_grid, write_case
+from gossamer.data.prepared import arrays_on_grid, write_prepared_case
 
 PROMISED_RATIO = 1.5
 
@@ -41,14 +41,14 @@ GOSSAMER = """
 import sys
 from pathlib import Path
 from gossamer.data.plan import Plan
-from gossamer.data.prepared import read_case
+from gossamer.data.prepared import read_prepared_case
 from gossamer.learn.recipe import Recipe
 from gossamer.learn.trainer import SegmentationTrainer
 from gossamer.nets import build_network, parameters_of
 home = Path(sys.argv[1])
 plan = Plan.from_json((home / "plan.json").read_text())
 trainer = SegmentationTrainer(
-    [read_case(home / "case")], plan, Recipe(threads=2, precision="32-true"), seed=0, site="A", total_steps=100
+    [read_prepared_case(home / "case")], plan, Recipe(threads=2, precision="32-true"), seed=0, site="A", total_steps=100
 )
 trainer.fit(parameters_of(build_network(plan)), steps=1, round_index=0)
 """
@@ -95,7 +95,7 @@ def write_inputs(home: Path) -> None:
     masks["Parotid_L"][30:40, 40:50, 60:70] = True
     masks["Parotid_R"][30:40, 40:50, 20:30] = True
     arrays = arrays_on_grid(hu, masks, plan.spacing_mm, plan)
-    write_case(home / "case", arrays, split="train", annotated=[True, True], complete=[True, True])
+    write_prepared_case(home / "case", arrays, split="train", annotated=[True, True], complete=[True, True])
 
 
 def seconds_of(script: str, home: Path) -> float:

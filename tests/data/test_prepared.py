@@ -5,7 +5,11 @@ import numpy as np
 import pytest
 
 from gossamer.data import prepared
+from gossamer.data.dataset import DatasetWriter
+from gossamer.data.description import SetAside
+from gossamer.data.fingerprint import fingerprint_of
 from gossamer.data.frame import Frame
+from gossamer.data.image import Image
 from gossamer.data.network_input import body_box, body_centre_yx, network_input
 from gossamer.data.plan import NetworkPlan, Plan
 from gossamer.data.prepared import CENTRES_PER_STRUCTURE, cache_key, prepare
@@ -39,6 +43,7 @@ class ADataset:
     cases: tuple[ACase, ...]
     bad: set[str] = field(default_factory=set)
     site: str = "A"
+    set_aside: tuple[SetAside, ...] = ()
     sha256: str = "ab" * 32
     read: list[str] = field(default_factory=list)
 
@@ -139,7 +144,7 @@ def test_progress_is_told_after_each_case(tmp_path):
 def test_one_bad_case_is_set_aside_named_and_borne(tmp_path):
     result = prepare(ten(bad={"p3"}), PLAN, tmp_path)
     assert [case.id for case in result.cases] == [f"p{n}" for n in range(10) if n != 3]
-    assert [(bad.id, "torn file" in bad.reason) for bad in result.set_aside] == [("p3", True)]
+    assert [(bad.case, "torn file" in bad.reason) for bad in result.set_aside] == [("p3", True)]
 
 
 def test_more_than_a_twentieth_of_bad_cases_stops_the_site_and_names_them(tmp_path):
@@ -152,8 +157,31 @@ def test_more_than_a_twentieth_of_bad_cases_stops_the_site_and_names_them(tmp_pa
 def test_a_structure_said_to_be_drawn_without_a_voxel_makes_a_bad_case(tmp_path):
     cases = (*ten().cases, ACase("empty", annotated=("Liver", "Kidney_R")))
     (bad,) = prepare(ADataset(cases), PLAN, tmp_path).set_aside
-    assert bad.id == "empty"
+    assert bad.case == "empty"
     assert "Kidney_R" in bad.reason
+
+
+def test_cases_that_the_import_set_aside_stay_named(tmp_path):
+    earlier = SetAside(case="p99", reason="torn")
+    assert prepare(ten(set_aside=(earlier,)), PLAN, tmp_path).set_aside == (earlier,)
+
+
+def test_a_written_dataset_is_prepared_as_it_was_drawn(tmp_path):
+    rng = np.random.default_rng(0)
+    writer = DatasetWriter(tmp_path / "site", "A")
+    liver = np.zeros((20, 24, 28), dtype=bool)
+    liver[5:12, 6:14, 7:18] = True
+    hu = rng.integers(-50, 60, liver.shape).astype(np.int16)
+    frame = Frame.canonical(hu.shape, (2.0, 2.0, 2.0), (5.0, -7.0, 9.0))
+    writer.add("p1", "train", Image(hu, frame), {"Liver": liver}, complete=())
+    dataset = writer.finish()
+    (case,) = prepare(dataset, PLAN, tmp_path / "cache").cases
+    np.testing.assert_array_equal(case.image_hu, hu)
+    np.testing.assert_array_equal(case.labels, liver)
+    assert (case.annotated, case.complete) == ((True, False, False), (False, False, False))
+    print_ = fingerprint_of(dataset, dataset.cases)
+    assert print_.hu == {int(v): int(n) for v, n in zip(*np.unique(hu[liver], return_counts=True), strict=True)}
+    assert (print_.cases, print_.annotated, print_.spacing[0]) == (1, {"Liver": 1}, {40: 1})
 
 
 def test_a_full_disk_names_the_need_and_loses_nothing(tmp_path, monkeypatch):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from gossamer.data.plan import NetworkPlan, Plan
-from gossamer.data.prepared import arrays_on_grid, read_case, write_case
+from gossamer.data.prepared import arrays_on_grid, read_prepared_case, write_prepared_case
 from gossamer.learn.compute import compute_for
 from gossamer.learn.recipe import Recipe
 
@@ -50,10 +50,10 @@ def make_case(folder, plan, number, *, annotated=(True, True), split="train", sh
         name: mask for name, mask, is_drawn in zip(plan.structures, (left, right), annotated, strict=True) if is_drawn
     }
     place = folder / f"case-{number:03d}"
-    write_case(
+    write_prepared_case(
         place, arrays_on_grid(hu, drawn, plan.spacing_mm, plan), split=split, annotated=annotated, complete=annotated
     )
-    return read_case(place)
+    return read_prepared_case(place)
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from gossamer.data.prepared import read_case, write_case
+from gossamer.data.prepared import read_prepared_case, write_prepared_case
 from gossamer.errors import NoTrainingCaseError
 from gossamer.learn.patches import PatchMaker, first_voxel
 from gossamer.learn.sampling import PatchSampler
@@ -23,8 +23,8 @@ def rare_organ_cases(folder, shape=(32, 48, 48), patients=40):
                 labels[cube] |= np.uint8(1 << c)
                 rows.append([c, z + 2, y + 2, x + 2])
         arrays = {"image": np.zeros(shape, np.int16), "labels": labels, "centres": np.array(rows, np.int16)}
-        write_case(folder / f"p{number:02d}", arrays, split="train", annotated=drawn, complete=drawn)
-        cases.append(read_case(folder / f"p{number:02d}"))
+        write_prepared_case(folder / f"p{number:02d}", arrays, split="train", annotated=drawn, complete=drawn)
+        cases.append(read_prepared_case(folder / f"p{number:02d}"))
     return cases
 
 
@@ -89,8 +89,8 @@ def test_a_patch_beyond_the_edge_is_air_without_labels(tmp_path, toy_plan, still
         "labels": np.ones((4, 20, 20), np.uint8),
         "centres": np.array([[0, 2, 10, 10]], np.int16),
     }
-    write_case(tmp_path / "thin", arrays, split="train", annotated=[True, False], complete=[True, False])
-    patch = PatchMaker([read_case(tmp_path / "thin")], toy_plan, still, seed=0, site="A").patch(0)
+    write_prepared_case(tmp_path / "thin", arrays, split="train", annotated=[True, False], complete=[True, False])
+    patch = PatchMaker([read_prepared_case(tmp_path / "thin")], toy_plan, still, seed=0, site="A").patch(0)
     assert patch.image.shape == (1, 16, 16, 16)
     np.testing.assert_allclose(patch.image[0, 6:10], 0.4)  # 40 HU, mean 0, sd 100
     np.testing.assert_allclose(patch.image[0, :6], -2.0)  # air, clipped at -200

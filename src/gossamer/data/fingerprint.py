@@ -17,16 +17,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import reduce
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gossamer.data.dataset import Dataset
+from gossamer.data.description import Case
 from gossamer.errors import PlanError
 from gossamer.units import ZYX
-
-if TYPE_CHECKING:
-    from gossamer.data.dataset import Case, Dataset
 
 HU_LOWEST, HU_HIGHEST = -1024, 3071
 """The 12 bits of CT; what lies beyond is counted at the ends."""

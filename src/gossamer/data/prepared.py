@@ -21,28 +21,24 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gossamer.atomic import flush_folder, storage_error, write_atomically
+from gossamer.data.dataset import Dataset
+from gossamer.data.description import MAX_SET_ASIDE, Case, SetAside, require_few_set_aside
 from gossamer.data.network_input import body_box, body_centre_yx
 from gossamer.data.plan import Plan
 from gossamer.data.resample import bounding_box, resample_image, resample_mask, resampled_shape
-from gossamer.errors import DataError, EmptyMaskError, PlanError, StorageError, TooManyBadCasesError
+from gossamer.errors import DataError, EmptyMaskError, PlanError, StorageError
 from gossamer.units import ZYX
-
-if TYPE_CHECKING:  # who trains on a cache needs no file reader
-    from gossamer.data.dataset import Case, Dataset
 
 PREPARED_FORMAT = 1
 
 CENTRES_PER_STRUCTURE = 512
 """Voxels kept of each structure to centre patches on: enough that patches differ, small enough to read at once."""
-
-BAD_CASES_ALLOWED = 0.05
-"""Of a site's cases; one bad case is always borne."""
 
 
 @dataclass(frozen=True)
@@ -93,16 +89,15 @@ class PreparedCase:
 
 
 @dataclass(frozen=True)
-class SetAside:
-    """A case that could not be prepared, and why."""
-
-    id: str
-    reason: str
-
-
-@dataclass(frozen=True)
 class PreparedDataset:
-    """A site's cases on the plan's grid."""
+    """A site's cases on the plan's grid.
+
+    Attributes:
+        site: the hospital.
+        structures: of the plan.
+        cases: those that are usable.
+        set_aside: the others, with reasons; those of the import among them.
+    """
 
     site: str
     structures: tuple[str, ...]
@@ -138,12 +133,12 @@ def prepare(
         try:
             if not (place / "case.json").is_file():
                 _write_dataset_case(place, dataset, case, plan)
-            cases.append(read_case(place))
+            cases.append(read_prepared_case(place))
         except DataError as error:
-            bad.append(SetAside(case.id, str(error)))
-            _require_few(bad, dataset)
+            bad.append(SetAside(case=case.id, reason=str(error)))
         on_case(done, len(dataset.cases))
-    return PreparedDataset(dataset.site, plan.structures, tuple(cases), tuple(bad))
+    require_few_set_aside(bad, len(cases), MAX_SET_ASIDE, f"site {dataset.site}")
+    return PreparedDataset(dataset.site, plan.structures, tuple(cases), (*dataset.set_aside, *bad))
 
 
 def cache_key(dataset: Dataset, plan: Plan) -> str:
@@ -213,7 +208,7 @@ def _centres(labels: NDArray[Any], structures: int) -> NDArray[np.int16]:
     return np.concatenate(rows).astype(np.int16)
 
 
-def write_case(
+def write_prepared_case(
     place: Path,
     arrays: Mapping[str, NDArray[Any]],
     *,
@@ -257,7 +252,7 @@ def write_case(
         raise storage_error(error, f"wanted {size_mib:.1f} MiB for one more prepared case") from error
 
 
-def read_case(place: Path) -> PreparedCase:
+def read_prepared_case(place: Path) -> PreparedCase:
     """Read one case's folder."""
     raw = json.loads((place / "case.json").read_text(encoding="utf-8"))
     y, x = raw["centre_yx"]
@@ -273,7 +268,7 @@ def read_case(place: Path) -> PreparedCase:
 
 
 def _write_dataset_case(place: Path, dataset: Dataset, case: Case, plan: Plan) -> None:
-    write_case(
+    write_prepared_case(
         place,
         prepared_arrays(dataset, case, plan),
         split=case.split,
@@ -292,13 +287,3 @@ def _write_array(path: Path, array: NDArray[Any]) -> None:
 def _bit(labels: NDArray[Any], structure: int) -> NDArray[Any]:
     """1 where the structure is, 0 elsewhere."""
     return np.asarray(labels >> labels.dtype.type(structure) & labels.dtype.type(1))
-
-
-def _require_few(bad: list[SetAside], dataset: Dataset) -> None:
-    allowed = max(1, int(BAD_CASES_ALLOWED * len(dataset.cases)))
-    if len(bad) > allowed:
-        listed = "\n".join(f"  {case.id}: {case.reason}" for case in bad)
-        raise TooManyBadCasesError(
-            f"site {dataset.site}: wanted at most {allowed} bad cases of {len(dataset.cases)}; found {len(bad)}:\n"
-            f"{listed}\nrepair these cases or take them out of the dataset"
-        )
