@@ -176,6 +176,7 @@ def test_rolling_sweep_sends_half_the_bytes_of_a_sweep_over_four_sites(sites_nam
         ("sweep", "hypercube", {"final_exchanges": 7, "exchanges_per_round": 1}, "'pushsum'"),
         ("rolling-sweep", "ring", {}, "exchanges_per_round = 1"),
         ("rolling-sweep", "epidemic", {}, "'base'"),
+        ("rolling-sweep", "star", {}, "'hypercube'"),
         ("rolling-sweep", "base", {"final_exchanges": 1}, "final exchanges"),
         ("fedavg", "mesh", {}, "'sweep'"),
         ("dpsgd", "star", {}, "'pushsum'"),

@@ -35,7 +35,7 @@ OWN_TOPOLOGY = {"pushsum": "exponential", "dpsgd": "ring", "fedavg": "star"}
 """What these take unless told otherwise. All others take the cheapest topology that averages exactly."""
 
 OWN_SETTINGS: dict[str, dict[str, int]] = {"rolling-sweep": {"exchanges_per_round": 1}}
-"""What an algorithm asks of its topology."""
+"""What an algorithm asks of its topology, where the topology can do it."""
 
 Kind = TypeVar("Kind")
 
@@ -98,8 +98,9 @@ def build_gossip(
     """
     chosen = build_algorithm(algorithm) if isinstance(algorithm, str) else algorithm
     kind = topology or default_topology(chosen.name, len(sites))
-    settings = {**OWN_SETTINGS.get(chosen.name, {}), **(topology_settings or {})}
-    schedule = build_topology(kind, sites, seed, **settings)
+    possible = _settings_of(_named("topology", kind, TOPOLOGIES))
+    asked = {name: value for name, value in OWN_SETTINGS.get(chosen.name, {}).items() if name in possible}
+    schedule = build_topology(kind, sites, seed, **{**asked, **(topology_settings or {})})
     chosen.check(schedule)
     return chosen, schedule
 
@@ -113,9 +114,13 @@ def _named(what: str, name: str, registry: Mapping[str, type[Kind]]) -> type[Kin
 
 
 def _check_settings(where: str, kind: type, settings: Mapping[str, Any]) -> None:
-    known = set(inspect.signature(kind).parameters)
+    known = _settings_of(kind)
     for unknown in sorted(settings.keys() - known):
         own = sorted(known - {"sites", "seed"})
         raise ScheduleError(
             f"{where}: wanted settings among {', '.join(own) or 'none'}; found '{unknown}'; correct or remove it"
         )
+
+
+def _settings_of(kind: type) -> set[str]:
+    return set(inspect.signature(kind).parameters)

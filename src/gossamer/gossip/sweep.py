@@ -2,7 +2,9 @@
 
 Each site starts a round with its own mass m_i. The round's exchanges spread all mass evenly, so that afterwards every
 site holds sum_i m_i x_i / sum_i m_i: what a FedAvg server would send out, without the server. There the masses may be
-set back to m_i: all estimates are equal, and the mean of equals is the same whatever the weights.
+set back to m_i: all estimates are equal, and the mean of equals is the same whatever the weights. So sites must wait
+for each other: if a share is missing they agree only nearly, and setting back moves the mean. Rounds that do not wait
+need ``pushsum``.
 """
 
 from __future__ import annotations
