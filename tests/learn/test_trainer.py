@@ -19,11 +19,11 @@ def trainer_of(toy_plan, toy_recipe, fabric):
 
 
 @pytest.fixture(scope="module")
-def dsc_of(toy_plan, unseen_cases):
+def dsc_of(toy_plan, fabric, unseen_cases):
     def score(params):
         network = build_network(toy_plan)
         load_parameters(network, params)
-        return mean_by_structure(validate(network, unseen_cases, toy_plan), toy_plan.structures)
+        return mean_by_structure(validate(network, unseen_cases, toy_plan, fabric), toy_plan.structures)
 
     return score
 

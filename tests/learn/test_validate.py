@@ -20,8 +20,8 @@ class ByIntensity(nn.Module):
         return torch.cat([hu - 75.5, -60.5 - hu], dim=1)
 
 
-def test_scores_are_the_dice_of_the_whole_case(unseen_cases, toy_plan):
-    scores = validate(ByIntensity(), unseen_cases, toy_plan)
+def test_scores_are_the_dice_of_the_whole_case(unseen_cases, toy_plan, fabric):
+    scores = validate(ByIntensity(), unseen_cases, toy_plan, fabric)
     for case in unseen_cases:
         hu, labels = np.asarray(case.image_hu), np.asarray(case.labels)
         for bit, (name, found) in enumerate([("Kidney_L", hu > 75.5), ("Kidney_R", hu < -60.5)]):
@@ -30,9 +30,9 @@ def test_scores_are_the_dice_of_the_whole_case(unseen_cases, toy_plan):
             assert scores[case.id][name] == pytest.approx(expected, abs=1e-6)
 
 
-def test_only_what_is_complete_is_scored(unseen_cases, toy_plan):
+def test_only_what_is_complete_is_scored(unseen_cases, toy_plan, fabric):
     case = replace(unseen_cases[0], complete=(True, False))
-    scores = validate(ByIntensity(), [case], toy_plan)
+    scores = validate(ByIntensity(), [case], toy_plan, fabric)
     assert set(scores[case.id]) == {"Kidney_L"}
     assert mean_by_structure(scores, toy_plan.structures)["Kidney_R"] is None
 
@@ -42,7 +42,7 @@ def test_means_are_taken_over_the_cases_that_have_the_organ():
     assert mean_by_structure(scores, ["Kidney_L", "Kidney_R"]) == {"Kidney_L": 0.75, "Kidney_R": 0.25}
 
 
-def test_a_network_in_training_is_in_training_again_afterwards(unseen_cases, toy_plan):
+def test_a_network_in_training_is_in_training_again_afterwards(unseen_cases, toy_plan, fabric):
     network = ByIntensity().train()
-    validate(network, unseen_cases[:1], toy_plan)
+    validate(network, unseen_cases[:1], toy_plan, fabric)
     assert network.training

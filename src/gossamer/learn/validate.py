@@ -11,11 +11,13 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 import torch
+from lightning_fabric import Fabric
 from numpy.typing import NDArray
 from torch import nn
 
 from gossamer.data.plan import Plan
 from gossamer.data.prepared import PreparedCase
+from gossamer.learn.compute import working_type
 from gossamer.segment.sliding import predict_logits
 
 OVERLAP = 0.25
@@ -25,23 +27,22 @@ CaseScores = Mapping[str, float]
 """DSC by structure."""
 
 
-def validate(
-    network: nn.Module, cases: Iterable[PreparedCase], plan: Plan, precision: torch.dtype = torch.float32
-) -> dict[str, CaseScores]:
+def validate(network: nn.Module, cases: Iterable[PreparedCase], plan: Plan, fabric: Fabric) -> dict[str, CaseScores]:
     """Score a network on prepared cases.
 
     Args:
-        network: the plan's network with its parameters, on the device it shall run on; put into evaluation mode for
+        network: the plan's network with its parameters; moved to the fabric's device, and put into evaluation mode for
             the while.
         cases: validation cases.
         plan: structures, patch and intensities.
-        precision: of the network's arithmetic.
+        fabric: device and precision.
 
     Returns:
         By case id the DSC of each structure that is complete in the case and has a voxel on this grid.
     """
     was_training = network.training
-    network.eval()
+    network.to(fabric.device).eval()
+    precision = working_type(fabric)
     scores = {case.id: _scores(network, case, plan, precision) for case in cases}
     network.train(was_training)
     return scores
