@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from gossamer.atomic import flush_folder, storage_error, write_atomically
-from gossamer.data.description import Case, Split, require_safe_id
+from gossamer.data.description import DESCRIPTION_FILE, Case, Split, require_safe_id
 from gossamer.data.image import Image, write_nifti
 from gossamer.data.labels import standard_name
 from gossamer.documents import parse_json
@@ -64,7 +64,7 @@ def write_case(
     notes: Collection[str] = (),
     made_from: str = "",
 ) -> Case:
-    """Write a case's folder, whole or not at all.
+    """Write a case's folder, whole or not at all; until it is described anew, its dataset is unfinished.
 
     Args:
         place: the folder to be; its name is the case's id. A case that is there already is replaced.
@@ -105,6 +105,7 @@ def write_case(
         )
         record = CaseRecord(made_from=made_from, case=case)
         write_atomically(unfinished / "case.json", record.model_dump_json(indent=1) + "\n")
+        (place.parent / DESCRIPTION_FILE).unlink(missing_ok=True)
         if place.exists():
             shutil.rmtree(place)
         unfinished.rename(place)

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from gossamer.atomic import write_atomically
 from gossamer.data.case_folder import IMAGE_FILE, file_sha256, mask_file, read_finished_case, write_case
 from gossamer.data.description import (
+    DESCRIPTION_FILE,
     MAX_SET_ASIDE,
     Case,
     Description,
@@ -41,8 +42,6 @@ from gossamer.errors import (
 )
 
 __all__ = ["Case", "Dataset", "DatasetWriter", "SetAside"]
-
-DESCRIPTION_FILE = "dataset.json"
 
 
 @dataclass(frozen=True)
@@ -158,7 +157,7 @@ class DatasetWriter:
     """Writes a dataset case by case. Cases that a former, interrupted run has finished need not be written again.
 
     Args:
-        folder: of the dataset; made if need be.
+        folder: of the dataset; made with the first case.
         site: the hospital.
         public: the images may be shown in reports.
 
@@ -168,7 +167,6 @@ class DatasetWriter:
 
     def __init__(self, folder: Path, site: str, *, public: bool = False) -> None:
         require_safe_id(site, "site")
-        folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.site = site
         self._public = public
@@ -183,10 +181,6 @@ class DatasetWriter:
     def finished(self, case_id: str, made_from: str) -> Case | None:
         """The case as a former run has written it from just this, or None."""
         return read_finished_case(self.folder / case_id, made_from)
-
-    def begin(self) -> None:
-        """Say that cases will change: until :meth:`finish`, the folder is no dataset."""
-        (self.folder / DESCRIPTION_FILE).unlink(missing_ok=True)
 
     def add(
         self,
@@ -223,7 +217,6 @@ class DatasetWriter:
                 f"case {case_id}: wanted the masks of {', '.join(missing)}, said to be drawn; found none; "
                 "take them off 'annotated'"
             )
-        self.begin()
         case = write_case(
             self.folder / case_id,
             split,

@@ -15,6 +15,8 @@ Split = Literal["train", "val", "test"]
 
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 
+DESCRIPTION_FILE = "dataset.json"
+
 SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 """Ids become names of folders; these stay inside their parent on every system."""
 
@@ -85,8 +87,8 @@ def require_safe_id(case_id: str, what: str = "case id") -> None:
     """
     if not SAFE_ID.fullmatch(case_id):
         raise DatasetError(
-            f"{what}: wanted 1 to 64 letters, digits, '.', '_' or '-', a letter or digit first; found {case_id[:80]!r}; "
-            "give it another"
+            f"{what}: wanted 1 to 64 letters, digits, '.', '_' or '-', a letter or digit first; "
+            f"found {case_id[:80]!r}; give it another"
         )
 
 
@@ -120,8 +122,8 @@ def require_few_set_aside(bad: Sequence[SetAside], good: int, allowed_share: flo
     if len(bad) > allowed:
         reasons = "\n".join(f"  {case.case}: {case.reason}" for case in bad)
         raise TooManyBadCasesError(
-            f"{what}: wanted at most {allowed} bad cases of {total} ({allowed_share:.0%}); found {len(bad)}:\n{reasons}\n"
-            "repair these cases, take them out, or allow more (--max-set-aside)"
+            f"{what}: wanted at most {allowed} bad cases of {total} ({allowed_share:.0%}); found {len(bad)}:\n{reasons}"
+            "\nrepair these cases, take them out, or allow more (--max-set-aside)"
         )
 
 

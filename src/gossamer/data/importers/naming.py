@@ -1,0 +1,73 @@
+"""Names of a source's structures to standard ones: by our table, after the hospital's own list."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from gossamer.data.labels import standard_name
+from gossamer.documents import parse_toml
+from gossamer.errors import ConfigurationError, DatasetError, UnknownStructureError
+
+
+class NamesFile(BaseModel):
+    """A hospital's own names: TOML with a table ``[names]`` of ``"own name" = "standard name"``."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    names: dict[str, str]
+
+
+def read_names(path: Path) -> dict[str, str]:
+    """Read a file of own names.
+
+    Raises:
+        ConfigurationError: it cannot be read, or is not of that form.
+        UnknownStructureError: a value is no standard name.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigurationError(f"names file: wanted a TOML file; found: {error.strerror}; check --names") from error
+    return {own: standard_name(name) for own, name in parse_toml(text, NamesFile, "names file").names.items()}
+
+
+def standard_names(names: Iterable[str], own: Mapping[str, str], *, skip_unknown: bool = False) -> dict[str, str]:
+    """Standard names by the source's names.
+
+    Args:
+        names: as the source has them.
+        own: a hospital's own list, looked at first.
+        skip_unknown: leave out what has no standard name, instead of refusing.
+
+    Raises:
+        UnknownStructureError: names that have no standard one; all are listed, with the nearest.
+        DatasetError: two names mean the same structure.
+    """
+    found: dict[str, str] = {}
+    unknown = []
+    for name in names:
+        try:
+            found[name] = own.get(name) or standard_name(name)
+        except UnknownStructureError as error:
+            unknown.append(f"  {error}")
+    if unknown and not skip_unknown:
+        raise UnknownStructureError(
+            "wanted structures with standard names; found without:\n" + "\n".join(unknown) + "\n"
+            "name them in a file for --names, or leave them out with --skip-unknown"
+        )
+    _require_distinct(found)
+    return found
+
+
+def _require_distinct(found: Mapping[str, str]) -> None:
+    first: dict[str, str] = {}
+    for name, standard in found.items():
+        if standard in first:
+            raise DatasetError(
+                f"wanted one name a structure; found {first[standard]!r} and {name!r}, which both mean {standard}; "
+                "say in a file for --names which of them it is"
+            )
+        first[standard] = name

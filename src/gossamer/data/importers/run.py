@@ -1,0 +1,143 @@
+"""Import cases from any source: in parallel, resumable, setting bad cases aside."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from pathlib import Path
+
+from gossamer.data.case_folder import read_finished_case, write_case
+from gossamer.data.dataset import Case, Dataset, DatasetWriter, SetAside
+from gossamer.data.description import MAX_SET_ASIDE, require_safe_id, require_unique_ids
+from gossamer.data.importers.source import CaseLeftOutError, CaseSource
+from gossamer.errors import DataError, DatasetError, WorkerError
+
+
+@dataclass(frozen=True)
+class Imported:
+    """The result of an import.
+
+    Attributes:
+        datasets: one a site, in the order of their names.
+        left_out: cases that the source's own rules do not use, and why.
+        failed: by site: why it could not be imported.
+    """
+
+    datasets: tuple[Dataset, ...]
+    left_out: tuple[SetAside, ...]
+    failed: dict[str, DataError]
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    """What became of one case: written at a site, bad, or left out."""
+
+    id: str
+    site: str
+    case: Case | None = None
+    bad: str | None = None
+    left_out: str | None = None
+
+
+def import_cases(
+    sources: Sequence[CaseSource],
+    out: Path,
+    *,
+    public: bool = False,
+    max_set_aside: float = MAX_SET_ASIDE,
+    workers: int = 1,
+    on_case: Callable[[str], None] = lambda _id: None,
+) -> Imported:
+    """Write one dataset a site below ``out``; what a former, interrupted run has finished is kept.
+
+    Args:
+        sources: all cases of all sites.
+        out: folder of the datasets, each in a folder named after its site.
+        public: the images may be shown in reports.
+        max_set_aside: share of a site's cases that may be bad.
+        workers: processes that read; 1 reads in this one.
+        on_case: told the id of each case when it is done.
+
+    Raises:
+        DatasetError: there is no case, ids are unsafe or not unique.
+        DiskFullError: there is no room; what is finished stays, and the same import goes on from there.
+        WorkerError: a worker died.
+    """
+    if not sources:
+        raise DatasetError("wanted cases to import; found none; check that the folder or index is the right one")
+    writers = {site: DatasetWriter(out / site, site, public=public) for s in sources for site in s.sites}
+    for site in writers:
+        ids = [source.id for source in sources if site in source.sites]
+        require_unique_ids(ids, f"site {site}")
+        for case_id in ids:
+            require_safe_id(case_id, f"site {site}")
+    by_site: dict[str, list[_Outcome]] = defaultdict(list)
+    for outcome in _outcomes([(source, out) for source in sources], workers):
+        by_site[outcome.site].append(outcome)
+        on_case(outcome.id)
+    datasets, failed = [], {}
+    for site in sorted(by_site):
+        used = [outcome for outcome in by_site[site] if not outcome.left_out]
+        try:
+            if used:
+                datasets.append(_finish(writers[site], used, max_set_aside))
+        except DataError as error:
+            failed[site] = error
+    left = [SetAside(case=o.id, reason=o.left_out) for site in by_site for o in by_site[site] if o.left_out]
+    return Imported(tuple(datasets), tuple(left), failed)
+
+
+def _finish(writer: DatasetWriter, outcomes: Iterable[_Outcome], max_set_aside: float) -> Dataset:
+    for outcome in outcomes:
+        if outcome.case is not None:
+            writer.keep(outcome.case)
+        else:
+            writer.set_aside(outcome.id, outcome.bad or "")
+    return writer.finish(max_set_aside)
+
+
+def _outcomes(jobs: Sequence[tuple[CaseSource, Path]], workers: int) -> Iterator[_Outcome]:
+    """Outcomes in the order of the jobs."""
+    if workers <= 1:
+        yield from map(_import_one, jobs)
+        return
+    pool = ProcessPoolExecutor(min(workers, len(jobs)), mp_context=multiprocessing.get_context("spawn"))
+    try:
+        yield from pool.map(_import_one, jobs)
+    except BrokenProcessPool as error:
+        raise WorkerError(
+            f"wanted {workers} workers to import; found one that was killed, probably for want of memory; "
+            "run the same import again with --workers 1: it goes on from here"
+        ) from error
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _import_one(job: tuple[CaseSource, Path]) -> _Outcome:
+    source, out = job
+    try:
+        made_from = source.made_from()
+        for site in source.sites:
+            if case := read_finished_case(out / site / source.id, made_from):
+                return _Outcome(source.id, site, case)
+        loaded = source.load()
+        case = write_case(
+            out / loaded.site / source.id,
+            source.split,
+            loaded.image,
+            loaded.masks,
+            complete=loaded.complete,
+            notes=loaded.notes,
+            made_from=made_from,
+        )
+    except CaseLeftOutError as reason:
+        return _Outcome(source.id, source.sites[0], left_out=str(reason))
+    except DataError as error:
+        if len(source.sites) > 1:  # nobody could say whose bad case it is
+            raise
+        return _Outcome(source.id, source.sites[0], bad=str(error))
+    return _Outcome(source.id, loaded.site, case)
