@@ -21,6 +21,10 @@ GOSSIP = "gossip"
 
 NAMES = {POOLED: "pooled training", LOCAL: "training alone", FEDAVG: "FedAvg"}
 BASELINES = (POOLED, LOCAL, FEDAVG)
+"""What the report's arm is held against."""
+
+FAMILIAR = {*BASELINES, "fedprox"}
+"""Arms that a report is not about while there is another."""
 FEW_SEEDS = 3
 
 _SMALL = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
@@ -72,11 +76,11 @@ def answer_of(results: StudyResults, comparison: Comparison) -> Answer:
 
 
 def subject_of(comparison: Comparison) -> str | None:
-    """The arm the report is about: gossip, else the first that is no baseline, else the first there is."""
+    """The arm the report is about: gossip, else the first that is not familiar, else the last there is."""
     names = [arm.arm for arm in comparison.arms]
     if GOSSIP in names:
         return GOSSIP
-    return next((name for name in names if name not in BASELINES), next(iter(names[::-1]), None))
+    return next((name for name in names if name not in FAMILIAR), names[-1] if names else None)
 
 
 def number(count: int) -> str:

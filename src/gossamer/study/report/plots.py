@@ -26,8 +26,8 @@ TICK_PX = 38.0
 LINE_PX = 14.0
 """From one line of words to the next."""
 
-LETTER_PX = 7.6
-"""Width of a bold letter."""
+LETTER_PX = 8.5
+"""Width of a bold letter, in a wide typeface."""
 
 FLOOR = 1e-8
 """Distances of models below this are rounding."""
@@ -84,7 +84,8 @@ class Tried:
 
 def interval_plot(rows: Sequence[Row], styles: Styles, title: str, width: float = WIDE_PX) -> Markup:
     """Points with 95 % intervals: a row an organ or hospital, in each row the arms one under the other."""
-    left, right, top = (136.0 if width >= WIDE_PX else 104.0), width - 14, 26.0
+    left = 8 + LETTER_PX * max(len(words) for row in rows for words in (row.label, row.note))
+    right, top = width - 14, 26.0
     pitch = 12.0 if len(rows) <= 12 else 9.0
     row_height = max(34.0, pitch * (len(styles) + 1))
     bottom = top + row_height * len(rows)
@@ -232,8 +233,16 @@ def _draw_curves(
         for point in curve.chosen:
             tip = f"{curve.arm}: checkpoint at {num.count(point[0])}, {num.score(point[1])}"
             drawing.marker(place(point), style, tip)
-        names.append(_Name(mean[-1][0] + 9, mean[-1][1] + 4, curve.arm, style))
+        names.append(_name_beside(mean[-1], curve.arm, style, drawing.width))
     return names
+
+
+def _name_beside(end: Point, arm: str, style: int, width: float) -> _Name:
+    """To the right of a curve's end; above it where the drawing is too narrow."""
+    x, y = end
+    if x + 9 + LETTER_PX * len(arm) <= width:
+        return _Name(x + 9, y + 4, arm, style)
+    return _Name(width - LETTER_PX * len(arm), y - 9, arm, style)
 
 
 def _write_names(drawing: Drawing, names: Sequence[_Name]) -> None:
