@@ -12,6 +12,7 @@ from gossamer.gossip import (
     build_topology,
     is_doubly_stochastic,
 )
+from gossamer.gossip.alone import Alone
 
 LAW = settings(max_examples=40, deadline=None)
 
@@ -215,3 +216,9 @@ def test_site_named_twice_is_refused(sites_named):
 def test_stranger_is_refused(sites_named):
     with pytest.raises(ScheduleError, match="site-009"):
         build_topology("ring", sites_named(3), 0).mixing(sites_named(10)[9], 0)
+
+
+def test_sites_that_train_alone_send_nothing(sites_named):
+    topology = Alone(sites_named(3))
+    assert (topology.matrix(5) == np.eye(3)).all()
+    assert all(topology.receivers(site, 0) == topology.senders(site, 0) == () for site in topology.sites)

@@ -8,6 +8,7 @@ six 4 and 18, seven 5 and 30, nine 7 and 56, ten 6 and 50; powers of two need wh
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import chain
 from math import gcd, prod
 
 from gossamer.errors import ScheduleError
@@ -95,7 +96,7 @@ def simple_base_graph(nodes: Sequence[int], peers: int) -> list[Links]:
     if _factors(count, peers + 1) is not None:
         return hyper_hypercube(nodes, peers)
     blocks = list(_blocks(nodes, peers + 1))
-    within_block = [hyper_hypercube([node for part in parts for node in part], peers) for parts in blocks]
+    within_block = [hyper_hypercube([*chain(*parts)], peers) for parts in blocks]
     within_parts = [_side_by_side([hyper_hypercube(part, peers) for part in parts]) for parts in blocks]
     first = len(within_block[0])
     rounds: list[Links] = [[link for cube in within_block for link in _cycle(cube, t)] for t in range(first)]
@@ -104,9 +105,8 @@ def simple_base_graph(nodes: Sequence[int], peers: int) -> list[Links]:
         for place in range(min(step, len(blocks))):
             links += _cycle(within_parts[place], step - place - 1)
         if step < len(blocks) - 1:
-            links += _draw(
-                blocks[step], [node for parts in blocks[step + 1 :] for part in parts for node in part], peers
-            )
+            later = [*chain(*chain(*blocks[step + 1 :]))]
+            links += _draw(blocks[step], later, peers)
         elif step == len(blocks) - 1:
             links += _cycle(within_parts[step], 0)
         rounds.append(links)
@@ -164,7 +164,7 @@ def _blocks(nodes: Sequence[int], base: int) -> Iterator[list[Sequence[int]]]:
 
 def _side_by_side(graphs: Sequence[list[Links]]) -> list[Links]:
     """Graphs of equal length over different nodes, run at the same time."""
-    return [[link for links in exchange for link in links] for exchange in zip(*graphs, strict=True)]
+    return [[*chain(*exchange)] for exchange in zip(*graphs, strict=True)]
 
 
 def _cycle(rounds: list[Links], t: int) -> Links:

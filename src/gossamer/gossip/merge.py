@@ -46,15 +46,14 @@ def scaled_step(start: Params, end: Params, body: float, rows: dict[str, tuple[f
         body: scale of all tensors that ``rows`` does not name.
         rows: by tensor a scale for each entry of its first axis.
     """
+    stepped: dict[str, Tensor] = {}
     with torch.no_grad():
-        return {
-            name: torch.lerp(tensor, end[name], _along_rows(rows[name], tensor))
-            if name in rows
-            else end[name]
-            if body == 1
-            else torch.lerp(tensor, end[name], body)
-            for name, tensor in start.items()
-        }
+        for name, tensor in start.items():
+            if name in rows:
+                stepped[name] = torch.lerp(tensor, end[name], _along_rows(rows[name], tensor))
+            else:
+                stepped[name] = end[name] if body == 1 else torch.lerp(tensor, end[name], body)
+    return stepped
 
 
 def _shares(masses: Sequence[float], mine: int) -> list[float]:
