@@ -1,6 +1,7 @@
 """The closing table on the terminal."""
 
 import re
+from pathlib import Path
 
 from rich.console import Console
 
@@ -31,3 +32,16 @@ def test_table_fits_a_terminal_of_eighty_columns(study, cases_csv):
     assert "all images" in lines[3]
     assert "3,024 MB" in lines[5]
     assert " 0 MB" in lines[2]
+
+
+def test_example_in_the_documentation_prints_the_arms(study, cases_csv, tmp_path, capsys, monkeypatch):
+    page = Path(__file__).parents[2] / "docs" / "concepts" / "report.md"
+    (example,) = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    folder = tmp_path / "my-study"
+    folder.mkdir()
+    (folder / "results.json").write_text(study[0].model_dump_json())
+    (folder / "cases.csv").write_bytes(cases_csv.read_bytes())
+    monkeypatch.chdir(tmp_path)
+    exec(example, {})
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == [
+        "local-only", "pooled", "fedavg", "gossip"]  # fmt: skip

@@ -49,8 +49,10 @@ def millimetre_bounds(interval: Interval) -> str:
 
 
 def megabytes(size_bytes: float) -> str:
-    """A volume of traffic in MB (10^6 bytes): ``0 MB``, ``3.4 MB``, ``1,512 MB``."""
+    """A volume of traffic in MB (10^6 bytes): ``0 MB``, ``<0.1 MB``, ``3.4 MB``, ``1,512 MB``."""
     size = size_bytes / 1e6
+    if 0 < size < 0.05:
+        return "<0.1 MB"
     return f"{size:.1f} MB" if 0 < size < 9.95 else f"{size:,.0f} MB"
 
 
