@@ -71,7 +71,7 @@ def ten(**kwargs):
 def test_a_prepared_case_lies_on_the_plans_grid_and_keeps_overlaps(tmp_path):
     (case,) = prepare(ADataset((ACase("p0"),)), PLAN, tmp_path).cases
     # 48 x 60 x 60 mm at 2 mm: 24 x 30 x 30, of which the body fills y 5 ... 25 and x 7 ... 23; 2 voxels around it
-    assert case.image_hu.shape == (24, 24, 20)
+    assert case.shape == case.image_hu.shape == case.labels.shape == (24, 24, 20)
     assert case.image_hu.dtype == np.int16
     assert not case.image_hu.flags.writeable
     assert case.image_hu[12, 12, 10] == 40
@@ -202,7 +202,7 @@ def test_a_full_disk_names_the_need_and_loses_nothing(tmp_path, monkeypatch):
 
 def test_a_damaged_cache_says_to_prepare_again(tmp_path):
     (case,) = prepare(ADataset((ACase("p0"),)), PLAN, tmp_path).cases
-    (case.folder / "image.npy").write_bytes(b"torn")
+    (case.folder / "image.npy").write_bytes(b"torn")  # before it is first opened
     with pytest.raises(StorageError, match="prepare the dataset again"):
         _ = case.image_hu
 

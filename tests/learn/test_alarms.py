@@ -7,7 +7,7 @@ STRUCTURES = ("Brainstem", "Esophagus", "Larynx")
 
 
 def case(number, annotated, voxels):
-    return PreparedCase(f"p{number}", "train", annotated, annotated, voxels, (0.0, 0.0), Path())
+    return PreparedCase(f"p{number}", "train", annotated, annotated, (1, 1, 1), voxels, (0.0, 0.0), Path())
 
 
 def cases():

@@ -38,3 +38,14 @@ def test_a_precision_that_is_asked_for_is_kept(toy_recipe):
 
 def test_single_precision_is_single_precision_in_prediction_too(fabric):
     assert working_type(fabric) == torch.float32
+
+
+@pytest.mark.parametrize(
+    ("accelerator", "wanted"),
+    [("cpu", {"devices": 1}), ("cuda", {"devices": 2, "strategy": "dp"})],
+)
+def test_several_devices_share_a_batch_and_a_processor_is_one_device(monkeypatch, toy_recipe, accelerator, wanted):
+    """There is no GPU to test on: this tells only what is asked of Fabric."""
+    monkeypatch.setattr("gossamer.learn.compute.Fabric", lambda **asked: asked)
+    asked = compute_for(replace(toy_recipe, devices=2), accelerator)
+    assert asked == {"accelerator": accelerator, "precision": "32-true"} | wanted

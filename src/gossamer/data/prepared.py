@@ -20,6 +20,7 @@ import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ from gossamer.data.network_input import body_box, body_centre_yx
 from gossamer.data.plan import Plan
 from gossamer.data.resample import bounding_box, resample_image, resample_mask, resampled_shape
 from gossamer.errors import DataError, EmptyMaskError, PlanError, StorageError
-from gossamer.units import ZYX
+from gossamer.units import ZYX, ShapeZYX
 
 PREPARED_FORMAT = 1
 
@@ -41,15 +42,21 @@ CENTRES_PER_STRUCTURE = 512
 """Voxels kept of each structure to centre patches on: enough that patches differ, small enough to read at once."""
 
 
+OPEN_FILES = 160
+"""Memory maps kept open, each with a file: opening one takes longer than cutting a patch from it. Systems allow a
+process at least 256."""
+
+
 @dataclass(frozen=True)
 class PreparedCase:
-    """One case of the cache. Arrays are opened by memory map each time they are asked for.
+    """One case of the cache. Arrays are opened by memory map when they are asked for.
 
     Attributes:
         id: of the case.
         split: ``train``, ``val`` or ``test``.
         annotated: for each structure of the plan whether it was drawn in this case.
         complete: for each structure whether nearly all of it lies inside the image.
+        shape: voxels along z, y, x.
         voxels: for each structure the size of its mask on the plan's grid.
         centre_yx: centre of the body in voxels (``network_input.body_centre_yx``).
         folder: where the arrays lie.
@@ -59,6 +66,7 @@ class PreparedCase:
     split: str
     annotated: tuple[bool, ...]
     complete: tuple[bool, ...]
+    shape: ShapeZYX
     voxels: tuple[int, ...]
     centre_yx: tuple[float, float]
     folder: Path
@@ -80,12 +88,11 @@ class PreparedCase:
 
     def _open(self, name: str) -> NDArray[Any]:
         try:
-            array: NDArray[Any] = np.load(self.folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
+            return _opened(self.folder / f"{name}.npy")
         except (OSError, ValueError) as error:
             raise StorageError(
                 f"case {self.id}: wanted the prepared {name}; found no readable file; prepare the dataset again"
             ) from error
-        return array
 
 
 @dataclass(frozen=True)
@@ -235,6 +242,7 @@ def write_prepared_case(
         "split": split,
         "annotated": list(annotated),
         "complete": list(complete),
+        "shape": labels.shape,
         "voxels": [int(np.count_nonzero(_bit(labels, c))) for c in range(len(annotated))],
         "centre_yx": body_centre_yx(arrays["image"]),
     }
@@ -255,12 +263,14 @@ def write_prepared_case(
 def read_prepared_case(place: Path) -> PreparedCase:
     """Read one case's folder."""
     raw = json.loads((place / "case.json").read_text(encoding="utf-8"))
+    depth, height, width = raw["shape"]
     y, x = raw["centre_yx"]
     return PreparedCase(
         id=raw["id"],
         split=raw["split"],
         annotated=tuple(raw["annotated"]),
         complete=tuple(raw["complete"]),
+        shape=(depth, height, width),
         voxels=tuple(raw["voxels"]),
         centre_yx=(y, x),
         folder=place,
@@ -275,6 +285,12 @@ def _write_dataset_case(place: Path, dataset: Dataset, case: Case, plan: Plan) -
         annotated=[name in case.annotated for name in plan.structures],
         complete=[name in case.complete for name in plan.structures],
     )
+
+
+@lru_cache(maxsize=OPEN_FILES)
+def _opened(path: Path) -> NDArray[Any]:
+    array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+    return array
 
 
 def _write_array(path: Path, array: NDArray[Any]) -> None:

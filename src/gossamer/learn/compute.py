@@ -14,10 +14,10 @@ Precision = Literal["32-true", "bf16-mixed"]
 
 
 def compute_for(recipe: Recipe, accelerator: Literal["auto", "cpu", "cuda"] = "auto") -> Fabric:
-    """One device to train on. Sets PyTorch's threads for the whole process: call it once, early.
+    """What to train on. Sets PyTorch's threads for the whole process: call it once, early.
 
     Args:
-        recipe: threads and precision.
+        recipe: threads, precision and number of devices.
         accelerator: ``auto`` takes a CUDA device if there is one.
     """
     chosen = ("cuda" if torch.cuda.is_available() else "cpu") if accelerator == "auto" else accelerator
@@ -27,7 +27,10 @@ def compute_for(recipe: Recipe, accelerator: Literal["auto", "cpu", "cuda"] = "a
     torch.backends.cudnn.deterministic = True
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it announces the precision on stderr
     precision = fastest_precision(chosen) if recipe.precision == "auto" else recipe.precision
-    return Fabric(accelerator=chosen, devices=1, precision=precision)
+    if chosen == "cpu" or recipe.devices == 1:
+        return Fabric(accelerator=chosen, devices=1, precision=precision)
+    # A batch is split over the devices and comes together before the loss, which so stays that of the whole batch.
+    return Fabric(accelerator=chosen, devices=recipe.devices, strategy="dp", precision=precision)
 
 
 def fastest_precision(accelerator: Literal["cpu", "cuda"]) -> Precision:

@@ -67,7 +67,7 @@ class PatchMaker:
         case = self._cases[place.case]
         draw = generator(self._seed, self._site, "augmentation", index)
         warp = draw_warp(self._recipe, self._plan.spacing_mm, draw)
-        start = first_voxel(place.centre, self._plan.patch_size, _shape(case.image_hu))
+        start = first_voxel(place.centre, self._plan.patch_size, case.shape)
         hu, labels = _cut(case, start, self._plan.patch_size, warp)
         image = network_input(hu, self._plan, case.centre_yx, start)
         change_intensity(image[0], self._recipe, draw)
@@ -126,10 +126,6 @@ def _window(voxels: NDArray[Any], start: ShapeZYX, size: ShapeZYX, fill: float) 
     there = [slice(p.start - b, max(p.start, p.stop) - b) for p, b in zip(inside, start, strict=True)]
     window[tuple(there)] = voxels[tuple(inside)]
     return window
-
-
-def _shape(voxels: NDArray[Any]) -> ShapeZYX:
-    return _shape3(voxels.shape)
 
 
 def _shape3(values: Any) -> ShapeZYX:

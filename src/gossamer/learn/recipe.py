@@ -35,6 +35,7 @@ class Recipe:
             off, because organs of the trunk have no mirror image.
         threads: of PyTorch in this process. More processes than cores / threads slow each other many times over.
         precision: ``auto`` takes bf16 where the processor computes with it (AVX512-BF16, AMX, CUDA from Ampere on).
+        devices: CUDA devices that share the patches of each step; more than ``batch_size`` are of no use.
         workers: processes that make patches ahead; 0 makes them in this process, which costs a few percent of a step.
     """
 
@@ -58,4 +59,5 @@ class Recipe:
     mirror_share: float = 0.0
     threads: int = 2
     precision: Literal["auto", "32-true", "bf16-mixed"] = "auto"
+    devices: int = 1
     workers: int = 0

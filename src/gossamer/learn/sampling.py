@@ -85,5 +85,5 @@ class PatchSampler:
 
     def _anywhere(self, draw: np.random.Generator) -> PatchPlace:
         case = int(draw.integers(len(self._cases)))
-        z, y, x = (int(draw.integers(n)) for n in self._cases[case].image_hu.shape)
+        z, y, x = (int(draw.integers(n)) for n in self._cases[case].shape)
         return PatchPlace(case, (z, y, x), None)
