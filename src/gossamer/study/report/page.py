@@ -81,6 +81,7 @@ def render(results: StudyResults, cases_csv: Path, pictures: Sequence[CasePictur
         pictures=_pictures(pictures, colours),
         organ_colours=colours,
         site_table=tables.site_table(results),
+        drawn_table=tables.drawn_table(results),
         setting_tables=_settings(results),
         plan=json.dumps(results.plan, indent=1),
         locked=results.locked,

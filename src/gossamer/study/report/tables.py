@@ -162,7 +162,7 @@ def site_table(results: StudyResults) -> Table:
     """Who the hospitals are."""
     return Table(
         head=("Hospital", "Training", "Validation", "Set aside", "Spacing z, y, x, mm", "Extent z, y, x, mm",
-              *results.structures),
+              "Training images"),
         rows=tuple(
             (
                 Cell(site.site),
@@ -171,11 +171,22 @@ def site_table(results: StudyResults) -> Table:
                 Cell(num.count(site.set_aside)),
                 Cell(" × ".join(f"{mm:.1f}" for mm in site.spacing_mm)),
                 Cell(" × ".join(f"{mm:.0f}" for mm in site.extent_mm)),
-                *(Cell(num.count(site.annotated.get(organ, 0))) for organ in results.structures),
+                Cell(num.megabytes(site.training_image_bytes)),
             )
             for site in results.sites
         ),
     )  # fmt: skip
+
+
+def drawn_table(results: StudyResults) -> Table:
+    """In how many training patients of each hospital each organ was drawn."""
+    return Table(
+        head=("Organ", *(site.site for site in results.sites)),
+        rows=tuple(
+            (Cell(organ), *(Cell(num.count(site.annotated.get(organ, 0))) for site in results.sites))
+            for organ in results.structures
+        ),
+    )
 
 
 def pairs_table(head: tuple[str, str], pairs: Mapping[str, object]) -> Table:
