@@ -24,6 +24,8 @@ SNAP_VOXELS = 0.01
 ROUNDING_VOXELS = 1e-4
 """What float32 numbers in a header do to equal geometries; not worth a note."""
 
+MAX_LABEL = 2**31 - 1
+
 
 @dataclass(frozen=True, eq=False)
 class Image:
@@ -62,19 +64,21 @@ def read_nifti(path: Path, what: str = "image") -> Image:
     return Image(np.ascontiguousarray(array, dtype=np.float32), frame)
 
 
-def read_label_map(path: Path, what: str = "label map") -> tuple[NDArray[np.int64], Frame]:
+def read_label_map(path: Path, what: str = "label map") -> tuple[NDArray[np.integer[Any]], Frame]:
     """Read a label map.
 
     Returns:
-        Labels [z, y, x] and their frame.
+        Labels [z, y, x], in the integer type they are stored in, and their frame.
 
     Raises:
         UnreadableImageError: as for an image, or it holds values that are not whole numbers.
     """
     array, frame = _read_canonical(path, what)
-    if array.dtype.kind == "f" and not np.array_equal(array, np.rint(array)):
-        raise UnreadableImageError(f"{what}: wanted whole numbers; found fractions or NaN; is it an image, not labels?")
-    return array.astype(np.int64), frame
+    if array.dtype.kind == "f":
+        if not (array == np.rint(array)).all() or np.abs(array).max() > MAX_LABEL:
+            raise UnreadableImageError(f"{what}: wanted labels; found fractions, NaN or huge values; is it an image?")
+        array = array.astype(np.int32)
+    return np.ascontiguousarray(array), frame
 
 
 def read_mask_nifti(path: Path, onto: Frame | None = None, what: str = "mask") -> NDArray[np.bool_]:
@@ -92,6 +96,14 @@ def read_mask_nifti(path: Path, onto: Frame | None = None, what: str = "mask") -
         UnreadableImageError: as for a label map, or it holds more than one structure.
         GeometryMismatchError: it lies on another grid than ``onto``.
     """
+    mask, frame = read_mask(path, what)
+    if onto is not None:
+        check_same_grid(onto, frame, what)
+    return mask
+
+
+def read_mask(path: Path, what: str = "mask") -> tuple[NDArray[np.bool_], Frame]:
+    """Read the mask of one structure with its own frame; see :func:`read_mask_nifti`."""
     labels, frame = read_label_map(path, what)
     mask = np.asarray(labels != 0)
     values = np.unique(labels[mask])
@@ -100,9 +112,7 @@ def read_mask_nifti(path: Path, onto: Frame | None = None, what: str = "mask") -
             f"{what}: wanted the mask of one structure; found {values.size} values besides 0; "
             "split the label map into one mask a structure"
         )
-    if onto is not None:
-        check_same_grid(onto, frame, what)
-    return mask
+    return mask, frame
 
 
 def check_same_grid(image: Frame, mask: Frame, what: str) -> str | None:

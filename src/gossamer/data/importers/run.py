@@ -119,14 +119,16 @@ def _outcomes(jobs: Sequence[tuple[CaseSource, Path]], workers: int) -> Iterator
 
 def _import_one(job: tuple[CaseSource, Path]) -> _Outcome:
     source, out = job
+    site = source.sites[0] if len(source.sites) == 1 else None
     try:
         made_from = source.made_from()
-        for site in source.sites:
-            if case := read_finished_case(out / site / source.id, made_from):
-                return _Outcome(source.id, site, case)
+        for known in source.sites:
+            if case := read_finished_case(out / known / source.id, made_from):
+                return _Outcome(source.id, known, case)
         loaded = source.load()
+        site = loaded.site
         case = write_case(
-            out / loaded.site / source.id,
+            out / site / source.id,
             source.split,
             loaded.image,
             loaded.masks,
@@ -134,10 +136,10 @@ def _import_one(job: tuple[CaseSource, Path]) -> _Outcome:
             notes=loaded.notes,
             made_from=made_from,
         )
+        return _Outcome(source.id, site, case)
     except CaseLeftOutError as reason:
         return _Outcome(source.id, source.sites[0], left_out=str(reason))
     except DataError as error:
-        if len(source.sites) > 1:  # nobody could say whose bad case it is
+        if site is None:  # nobody can say whose bad case it is
             raise
-        return _Outcome(source.id, source.sites[0], bad=str(error))
-    return _Outcome(source.id, loaded.site, case)
+        return _Outcome(source.id, site, bad=str(error))

@@ -9,17 +9,15 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from gossamer.data.description import SPLITS, Split
-from gossamer.data.image import check_same_grid, read_label_map, read_nifti
+from gossamer.data.importers.label_map import LabelMapCase
 from gossamer.data.importers.naming import standard_names
-from gossamer.data.importers.source import CaseSource, LoadedCase, inside_image
+from gossamer.data.importers.source import LoadedCase, inside_image
 from gossamer.errors import DatasetError
 
 COLUMNS = ("id", "site", "split", "image", "labelmap", "annotated", "complete")
@@ -28,49 +26,27 @@ FLAGS = "flags"
 
 
 @dataclass(frozen=True)
-class TableCase(CaseSource):
-    """A row of the index.
+class TableCase(LabelMapCase):
+    """A row of the index; ``labels`` are those of what was drawn.
 
     Attributes:
-        image: file of the CT.
-        labelmap: file of the label map.
-        labels: value in the label map by standard name, for what was drawn.
         complete: what is to be scored.
-        known_values: all values that may occur.
         notes: of the index.
     """
 
-    image: Path
-    labelmap: Path
-    labels: tuple[tuple[str, int], ...]
     complete: tuple[str, ...]
-    known_values: tuple[int, ...]
     notes: tuple[str, ...]
-
-    @property
-    def files(self) -> Sequence[Path]:
-        """Image and label map."""
-        return self.image, self.labelmap
 
     @property
     def settings(self) -> Any:
         """What the index and the names say of it."""
-        return self.labels, self.complete, self.known_values, self.notes
+        return self.labels, self.known_values, self.complete, self.notes
 
     def load(self) -> LoadedCase:
         """Read both files; see ``CaseSource.load``."""
-        image = read_nifti(self.image, f"case {self.id}, image")
-        what = f"case {self.id}, label map"
-        labels, frame = read_label_map(self.labelmap, what)
-        snapped = check_same_grid(image.frame, frame, what)
-        if strange := set(np.unique(labels).tolist()) - {0, *self.known_values}:
-            raise DatasetError(
-                f"{what}: wanted the values that are named; found {', '.join(map(str, sorted(strange)[:9]))} too; "
-                "name them, or export the label map again"
-            )
-        masks, outside = inside_image({name: labels == value for name, value in self.labels}, self.complete, self.id)
-        notes = [*self.notes, *([snapped] if snapped else []), *outside]
-        return LoadedCase(self.sites[0], image, masks, self.complete, notes)
+        image, masks, notes = self.read()
+        inside, outside = inside_image(masks, self.complete, self.id)
+        return LoadedCase(self.sites[0], image, inside, self.complete, (*self.notes, *notes, *outside))
 
 
 def table_cases(index: Path, labels: Path, names: Mapping[str, str]) -> tuple[list[TableCase], list[str]]:
@@ -110,7 +86,7 @@ def _case(
         sites=(row["site"],),
         image=folder / row["image"],
         labelmap=folder / row["labelmap"],
-        labels=tuple((name, value_of[name]) for name in annotated),
+        labels=tuple((name, (value_of[name],)) for name in annotated),
         complete=complete,
         known_values=tuple(value_of.values()),
         notes=(f"{FLAGS}: {row[FLAGS]}",) if row.get(FLAGS) else (),
