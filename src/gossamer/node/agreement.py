@@ -1,0 +1,65 @@
+"""What all sites of a federation agree on before they begin, and the calendar that follows from it.
+
+Notation: R rounds; a round is a local phase and the E exchanges after it; the last one has F exchanges instead.
+Exchanges are counted over the whole run, from 0 to (R - 1) E + F - 1.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from gossamer.errors import ScheduleError
+from gossamer.gossip.algorithm import GossipAlgorithm
+from gossamer.gossip.topology import Topology
+
+ONE_HOUR_S = 3600.0
+"""Longer than the slowest hand-over of a model that FeTS saw between two hospitals (431 s up, 217 s down)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Agreement:
+    """The same at all sites.
+
+    Attributes:
+        federation: SHA-256 (hex) of the agreed settings; messages of any other federation are refused.
+        algorithm: the arithmetic.
+        topology: the schedule.
+        rounds: R, local phases of each site.
+        resend_after_s: how long to wait for a receipt before a share is sent again; doubled at every further attempt.
+    """
+
+    federation: str
+    algorithm: GossipAlgorithm
+    topology: Topology
+    rounds: int
+    resend_after_s: float = ONE_HOUR_S
+
+    def __post_init__(self) -> None:
+        """Check what cannot work.
+
+        Raises:
+            ScheduleError: a number is out of range, or the algorithm's laws do not hold on the topology.
+        """
+        if not re.fullmatch("[0-9a-f]{64}", self.federation):
+            raise ScheduleError(
+                f"wanted the SHA-256 of the federation's settings, 64 hexadecimal digits; found {self.federation!r}; "
+                "hash the settings file"
+            )
+        if self.rounds < 1 or not self.resend_after_s > 0:
+            raise ScheduleError(
+                f"wanted at least one round and a positive time before a share is sent again; found {self.rounds} and "
+                f"{self.resend_after_s} s; correct the settings"
+            )
+        self.algorithm.check(self.topology)
+
+    @property
+    def exchanges(self) -> int:
+        """Exchanges of the whole run."""
+        return (self.rounds - 1) * self.topology.exchanges_per_round + self.topology.final_exchanges
+
+    def end_of_round(self, round_index: int) -> int:
+        """Index of the first exchange that no longer belongs to the round."""
+        if round_index == self.rounds - 1:
+            return self.exchanges
+        return (round_index + 1) * self.topology.exchanges_per_round

@@ -1,0 +1,136 @@
+"""Messages as bytes and back: one frame a message, the envelope in the header's metadata.
+
+Law: ``decode(encode(message), limits)`` is the message, every tensor and mass to the bit; of any other bytes
+``decode`` makes nothing but a ``WireError`` that names the field. Masses are written as hexadecimal floats, exactly.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from math import isfinite
+
+from gossamer.gossip.algorithm import Mass, Share, SiteId
+from gossamer.wire.frame import Buffer, Frame, Header, build_frame, parse_object, read_header, read_tensors, wire_error
+from gossamer.wire.limits import Limits
+from gossamer.wire.messages import Envelope, Message, Receipt, ShareMessage
+
+PROTOCOL = "1"
+
+_ENVELOPE = {"kind", "protocol", "federation", "sender", "receiver", "exchange"}
+_FIELDS = {"share": _ENVELOPE | {"attempt", "mass"}, "receipt": _ENVELOPE}
+
+_COUNT = re.compile(r"0|[1-9][0-9]{0,17}", re.ASCII)
+_HASH = re.compile(r"[0-9a-f]{64}")
+_HEX_FLOAT = re.compile(r"0x[01]\.[0-9a-f]{1,13}p[+-][0-9]{1,4}")
+MAX_SITE_NAME = 200
+
+
+def encode(message: Message) -> Frame:
+    """Write a message; a share's tensors are not copied."""
+    if isinstance(message, Receipt):
+        return build_frame(_envelope_fields("receipt", message.envelope), {})
+    fields = _envelope_fields("share", message.envelope)
+    fields |= {"attempt": str(message.attempt), "mass": _mass_text(message.share.mass)}
+    return build_frame(fields, message.share.params)
+
+
+def decode(data: Frame | Buffer, limits: Limits) -> Message:
+    """Read a message.
+
+    Args:
+        data: a whole frame. Where its memory may be written to, the tensors share it.
+        limits: what shares look like here.
+
+    Raises:
+        WireError: anything else than a message within the limits; no other error is raised.
+    """
+    size_bytes = data.size_bytes if isinstance(data, Frame) else len(data)
+    if size_bytes > limits.frame_bytes:
+        raise wire_error("length", f"a frame of at most {limits.frame_bytes} bytes", size_bytes)
+    header = read_header(data, limits.header_bytes)
+    fields = header.metadata
+    kind = fields.get("kind", "")
+    if kind not in _FIELDS:
+        raise wire_error("kind", " or ".join(_FIELDS), kind)
+    if fields.keys() != _FIELDS[kind]:
+        raise wire_error("__metadata__", f"the fields {', '.join(sorted(_FIELDS[kind]))}", sorted(fields))
+    if fields["protocol"] != PROTOCOL:
+        raise wire_error("protocol", f"version {PROTOCOL} (update the older site)", fields["protocol"])
+    envelope = Envelope(
+        _matching(fields, "federation", _HASH),
+        _site(fields, "sender"),
+        _site(fields, "receiver"),
+        int(_matching(fields, "exchange", _COUNT)),
+    )
+    _require_tensors(header, limits if kind == "share" else Limits({}, {}))
+    if kind == "receipt":
+        return Receipt(envelope)
+    attempt = int(_matching(fields, "attempt", _COUNT))
+    mass = _mass(fields["mass"], limits)
+    return ShareMessage(envelope, Share(read_tensors(data, header), mass), attempt)
+
+
+def _envelope_fields(kind: str, envelope: Envelope) -> dict[str, str]:
+    return {
+        "kind": kind,
+        "protocol": PROTOCOL,
+        "federation": envelope.federation,
+        "sender": envelope.sender,
+        "receiver": envelope.receiver,
+        "exchange": str(envelope.exchange),
+    }
+
+
+def _mass_text(mass: Mass) -> str:
+    rows = {name: [number.hex() for number in row] for name, row in mass.rows.items()}
+    return json.dumps({"body": mass.body.hex(), "rows": rows}, separators=(",", ":"))
+
+
+def _require_tensors(header: Header, limits: Limits) -> None:
+    """Names, dtypes and shapes are exactly those of the plan's network."""
+    found = {entry.name: (entry.dtype, entry.shape) for entry in header.entries}
+    for name in sorted(found.keys() | limits.tensors.keys()):
+        if found.get(name) != limits.tensors.get(name):
+            raise wire_error(name, _described(limits.tensors.get(name)), _described(found.get(name)))
+
+
+def _described(tensor: tuple[object, tuple[int, ...]] | None) -> str:
+    return f"{tensor[0]} {list(tensor[1])}" if tensor else "no such tensor"
+
+
+def _mass(text: str, limits: Limits) -> Mass:
+    said = parse_object(text, "mass")
+    rows = said.get("rows")
+    if said.keys() != {"body", "rows"} or not isinstance(rows, dict):
+        raise wire_error("mass", "body and rows", said)
+    if {name: len(row) if isinstance(row, list) else -1 for name, row in rows.items()} != limits.rows:
+        raise wire_error("mass", f"rows of lengths {dict(limits.rows)}", sorted(rows))
+    return Mass(_number(said["body"]), {name: tuple(map(_number, row)) for name, row in rows.items()})
+
+
+def _number(text: object) -> float:
+    """A mass: finite and >= 0."""
+    if not isinstance(text, str) or not _HEX_FLOAT.fullmatch(text):
+        raise wire_error("mass", "a hexadecimal number >= 0", text)
+    try:
+        number = float.fromhex(text)
+    except OverflowError as error:
+        raise wire_error("mass", "a number that is finite", text) from error
+    if not isfinite(number):
+        raise wire_error("mass", "a number that is finite", text)
+    return number
+
+
+def _matching(fields: Mapping[str, str], field: str, pattern: re.Pattern[str]) -> str:
+    if not pattern.fullmatch(fields[field]):
+        raise wire_error(field, f"text like {pattern.pattern}", fields[field])
+    return fields[field]
+
+
+def _site(fields: Mapping[str, str], field: str) -> SiteId:
+    name = fields[field]
+    if not 0 < len(name) <= MAX_SITE_NAME or not name.isprintable():
+        raise wire_error(field, f"a site's name of 1 to {MAX_SITE_NAME} printable characters", name)
+    return SiteId(name)
