@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+from gossamer.study import comparison
 from gossamer.study.results import CurvePoint, LockedScore, RunResult, RunScore, SiteFacts, StudyResults
 from gossamer.study.scores import CaseScore, summarise, write_cases
 
@@ -177,6 +178,15 @@ def fake_study(locked=False, public=True):
         notes=("B: one case set aside, its CT and label map lie on different grids",),
     )  # fmt: skip
     return results, rows + locked_rows
+
+
+@pytest.fixture(scope="session", autouse=True)
+def fewer_resamples():
+    """Intervals to two digits, so that a page is drawn in tenths of a second."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(comparison, "RESAMPLES", 500)
+        patch.setattr(comparison, "PART_RESAMPLES", 200)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -204,6 +204,17 @@ def test_unfinished_study_is_reported_as_far_as_it_went(study, tmp_path, arms):
     assert set(table_in(page, "arms")) == arms
 
 
+def test_figures_for_which_there_are_no_numbers_are_left_out(study, tmp_path):
+    results, rows = study
+    alone = tuple(run for run in results.runs if run.arm in {"local-only", "pooled"})
+    undrawn = [replace(row, dsc=math.nan, reference_voxels=0) if row.organ == "Larynx" else row for row in rows]
+    write_cases(tmp_path / "cases.csv", undrawn)
+    page = parse(render(without(results, runs=alone), tmp_path / "cases.csv"))
+    assert {figure.get("id") for figure in page.iter(f"{XHTML}figure")} == {
+        "organs", "hospitals", "steps", "agreement", "schedules"}  # fmt: skip
+    assert table_in(page, "organ-scores")["Larynx"] == [["0"], ["–"], ["–"]]
+
+
 def test_locked_set_comes_first_and_validation_after_it(locked_study, tmp_path):
     results, rows = locked_study
     write_cases(tmp_path / "cases.csv", rows)

@@ -35,7 +35,7 @@ class ScoreTable:
     """Scores of several arms on the same patients, as arrays [seed, patient, organ].
 
     Attributes:
-        rows: of one set, each arm under one schedule.
+        rows: of one set, each arm under one schedule, drawn organs only.
         structures: the organs.
     """
 
@@ -74,10 +74,9 @@ class ScoreTable:
             {name: i for i, name in enumerate(axis)} for axis in (self.seeds, self.patients, self.structures)
         )
         for row in self.rows:
-            if row.reference_voxels > 0:
-                place = seeds[row.seed], patients[row.site, row.case], organs[row.organ]
-                for metric in METRICS:
-                    arrays[row.arm, metric][place] = getattr(row, metric)
+            place = seeds[row.seed], patients[row.site, row.case], organs[row.organ]
+            for metric in METRICS:
+                arrays[row.arm, metric][place] = getattr(row, metric)
         return arrays
 
 
@@ -169,7 +168,7 @@ class ArmFindings:
         return fmean(max(run.bytes_sent.values(), default=0) for run in self.runs)
 
     def _organ(self, organ: str) -> OrganFindings:
-        rows = [row for row in self.scores.rows if (row.arm, row.organ) == (self.arm, organ) and row.reference_voxels]
+        rows = [row for row in self.scores.rows if (row.arm, row.organ) == (self.arm, organ)]
         return OrganFindings(
             dsc=self._part("dsc", organ=organ),
             surface_dsc=self._part("surface_dsc", organ=organ),
@@ -218,7 +217,7 @@ class Comparison:
     @cached_property
     def organ_patients(self) -> Mapping[str, int]:
         """Number of patients in whom each structure is complete."""
-        places = {(row.organ, row.site, row.case) for row in self.scores.rows if row.reference_voxels > 0}
+        places = {(row.organ, row.site, row.case) for row in self.scores.rows}
         return {organ: sum(place[0] == organ for place in places) for organ in self.scores.structures}
 
 
@@ -235,7 +234,11 @@ def compare(results: StudyResults, cases: Sequence[CaseScore], set_name: str = V
         if run.chosen:
             chosen.setdefault(run.arm, []).append(run)
     schedules = {(arm, runs[0].schedule) for arm, runs in chosen.items()}
-    rows = tuple(row for row in cases if row.set == set_name and (row.arm, row.schedule) in schedules)
+    rows = tuple(
+        row
+        for row in cases
+        if row.set == set_name and (row.arm, row.schedule) in schedules and row.reference_voxels > 0
+    )
     table = ScoreTable(rows, results.structures)
     arms = tuple(ArmFindings(tuple(runs), table) for arm, runs in chosen.items() if arm in table.arms)
     return Comparison(set_name, arms, table)

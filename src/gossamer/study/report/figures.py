@@ -9,7 +9,7 @@ from statistics import fmean
 from markupsafe import Markup
 
 from gossamer.study import numerals as num
-from gossamer.study.comparison import ArmFindings, Comparison
+from gossamer.study.comparison import POOLED, ArmFindings, Comparison
 from gossamer.study.report import plots, tables
 from gossamer.study.report.plots import Curve, Row, Styles, Tried
 from gossamer.study.report.tables import Table
@@ -39,11 +39,15 @@ def figures_of(results: StudyResults, comparison: Comparison, styles: Styles) ->
     if not comparison.arms:
         return ()
     shown = {arm.arm: styles[arm.arm] for arm in comparison.arms}
-    found = [_organs(comparison, shown), _hospitals(comparison, shown)]
-    if any(run.curve for arm in comparison.arms for run in arm.runs):
-        found += [_against_steps(comparison, shown), _against_bytes(comparison, shown), _distance(comparison, shown)]
-        found.append(_schedules(results, styles))
-    return tuple(found)
+    found = (
+        _organs(comparison, shown),
+        _hospitals(comparison, shown),
+        _against_steps(comparison, shown),
+        _against_bytes(comparison, shown),
+        _distance(comparison, shown),
+        _schedules(results, styles),
+    )
+    return tuple(figure for figure in found if figure is not None)
 
 
 def _figure(
@@ -85,8 +89,10 @@ def _hospitals(comparison: Comparison, styles: Styles) -> Figure:
     )
 
 
-def _against_steps(comparison: Comparison, styles: Styles) -> Figure:
-    curves = [_dsc_curve(arm, lambda point: point.step) for arm in comparison.arms if arm.runs[0].curve]
+def _against_steps(comparison: Comparison, styles: Styles) -> Figure | None:
+    curves = [_dsc_curve(arm, lambda point: point.step) for arm in _trained(comparison)]
+    if not curves:
+        return None
     title = "Learning against optimiser steps"
     return _figure(
         "steps",
@@ -98,18 +104,18 @@ def _against_steps(comparison: Comparison, styles: Styles) -> Figure:
     )
 
 
-def _against_bytes(comparison: Comparison, styles: Styles) -> Figure:
+def _against_bytes(comparison: Comparison, styles: Styles) -> Figure | None:
     moving, levels = [], {}
-    for arm in comparison.arms:
-        if not arm.runs[0].curve:
-            continue
+    for arm in _trained(comparison):
         sent = {point.bytes_sent for run in arm.runs for point in run.curve}
         if len(sent) > 1:
             moving.append(_dsc_curve(arm, lambda point: point.bytes_sent / 1e6))
         else:
             best = fmean(tables.checkpoint_dsc(run) or 0.0 for run in arm.runs)
             words = f"{arm.arm}, {num.megabytes(sum(arm.runs[0].bytes_sent.values()))}"
-            levels[arm.arm] = best, words + (" of images" if arm.arm == "pooled" else "")
+            levels[arm.arm] = best, words + (" of images" if arm.arm == POOLED else "")
+    if not moving:
+        return None
     title = "Learning against traffic"
     return _figure(
         "bytes",
@@ -123,9 +129,11 @@ def _against_bytes(comparison: Comparison, styles: Styles) -> Figure:
     )
 
 
-def _distance(comparison: Comparison, styles: Styles) -> Figure:
-    arms = [arm for arm in comparison.arms if any(p.consensus_distance for run in arm.runs for p in run.curve)]
+def _distance(comparison: Comparison, styles: Styles) -> Figure | None:
+    arms = [arm for arm in _trained(comparison) if arm.arm != POOLED]
     curves = [_curve(arm.arm, arm.runs, lambda p: p.step, lambda p: p.consensus_distance) for arm in arms]
+    if not curves:
+        return None
     title = "Agreement of the hospitals’ models"
     return _figure(
         "agreement",
@@ -137,22 +145,29 @@ def _distance(comparison: Comparison, styles: Styles) -> Figure:
     )
 
 
-def _schedules(results: StudyResults, styles: Styles) -> Figure:
+def _schedules(results: StudyResults, styles: Styles) -> Figure | None:
     runs: dict[tuple[str, str, bool], list[float]] = {}
     for run in results.runs:
         value = tables.checkpoint_dsc(run)
         if value is not None:
             runs.setdefault((run.arm, run.schedule, run.chosen), []).append(value)
     tried = [Tried(arm, schedule, chosen, tuple(values)) for (arm, schedule, chosen), values in runs.items()]
+    if not tried:
+        return None
     title = "Schedules each arm tried"
     return _figure(
         "schedules",
         title,
-        "Validation DSC of each run’s checkpoint, on the plan’s grid. Each arm is judged by the schedule that did best "
-        "there; filled markers, one a seed.",
+        "Validation DSC of each run’s checkpoint, on the plan’s grid; one marker a seed. Each arm is judged by the "
+        "schedule chosen here: filled markers.",
         tables.schedule_table(results.runs),
         lambda width: plots.schedule_plot(tried, styles, title, width),
     )
+
+
+def _trained(comparison: Comparison) -> list[ArmFindings]:
+    """The arms whose way through training is known."""
+    return [arm for arm in comparison.arms if all(run.curve for run in arm.runs)]
 
 
 def _curve_table(comparison: Comparison) -> Table:

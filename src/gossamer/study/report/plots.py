@@ -278,6 +278,6 @@ def _x_axis(drawing: Drawing, curves: Sequence[Curve], frame: _Frame, label: str
     for tick in axis.ticks(5):
         x = axis.at(tick)
         drawing.line((x, frame.bottom), (x, frame.bottom + 4), "axis")
-        drawing.text(x, frame.bottom + 17, num.count(tick), "quiet", "middle")
+        drawing.text(x, frame.bottom + 17, f"{tick:,.10g}", "quiet", "middle")
     drawing.text((frame.left + frame.right) / 2, frame.bottom + 36, label, "quiet", "middle")
     return axis

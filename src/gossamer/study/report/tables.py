@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from gossamer.evaluate.intervals import Interval
 from gossamer.study import numerals as num
-from gossamer.study.comparison import ArmFindings, Comparison, OrganFindings
+from gossamer.study.comparison import POOLED, ArmFindings, Comparison, OrganFindings
 from gossamer.study.results import RunResult, StudyResults
 
 
@@ -51,8 +51,8 @@ def _arm_row(arm: ArmFindings) -> tuple[Cell, ...]:
         Cell(num.score(worst), arm.worst_site),
         score_cell(arm.surface_dsc),
         Cell(num.millimetres(arm.hd95_mm.estimate), num.millimetre_bounds(arm.hd95_mm)),
-        Cell(num.megabytes(arm.busiest_bytes), "all its images" if arm.arm == "pooled" else ""),
-        Cell(num.count(run.steps_per_site), "one trainer for all" if arm.arm == "pooled" else ""),
+        Cell(num.megabytes(arm.busiest_bytes), "all its images" if arm.arm == POOLED else ""),
+        Cell(num.count(run.steps_per_site), "one trainer for all" if arm.arm == POOLED else ""),
         Cell(" to ".join(dict.fromkeys((num.score(spread[0]), num.score(spread[-1])))), f"{len(spread)} seeds"),
     )
 
