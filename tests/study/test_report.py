@@ -10,7 +10,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from gossamer.errors import UsageError
-from gossamer.study.report import CasePicture, render, write_report
+from gossamer.study.report import CasePicture, ChosenCase, render, write_report
 from gossamer.study.scores import write_cases
 
 XHTML = "{http://www.w3.org/1999/xhtml}"
@@ -175,7 +175,7 @@ def test_hostile_names_stay_words(study, tmp_path):
 
 def test_slices_of_private_patients_are_refused(study, cases_csv, tmp_path):
     private = study[0].model_copy(update={"public_data": False})
-    picture = CasePicture("A", "A-001", "best", {"Larynx": 0.8}, ())
+    picture = CasePicture(ChosenCase("gossip", 0, "A", "A-001", "best", 0.8), {"Larynx": 0.8}, ())
     with pytest.raises(UsageError, match="not public"):
         write_report(private, cases_csv, tmp_path / "report.html", [picture])
     assert not (tmp_path / "report.html").exists()

@@ -4,6 +4,7 @@ import base64
 import io
 import math
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,6 +14,8 @@ from gossamer.study.report import CasePicture, ChosenCase, SlicePicture, choose_
 from gossamer.study.report.pictures import field_mm, organ_colours, slice_svg
 from gossamer.study.report.png import grey_png
 from gossamer.study.scores import CaseScore
+
+CHOSEN = ChosenCase("gossip", 0, "A", "A-003", "best", 0.7)
 
 
 def row(site, case, organ, dsc, *, seed=0, arm="gossip"):
@@ -48,7 +51,7 @@ def test_slices_show_most_organs_and_then_those_left_out():
     masks["both"][0:8, 4:6, 4:6] = True
     masks["high"][7, 1:3, 1:3] = True
     picture = picture_of(
-        ChosenCase("A", "a1", "best", 0.5),
+        ChosenCase("gossip", 0, "A", "a1", "best", 0.5),
         image_hu=np.zeros((9, 6, 6)),
         spacing_mm=(3.0, 1.0, 2.0),
         reference=masks,
@@ -102,17 +105,20 @@ def test_picture_lies_under_its_contours(slice_picture):
 
 
 def test_all_slices_are_shown_at_one_scale(slice_picture):
-    case = CasePicture("A", "a1", "best", {"Larynx": 0.5}, (slice_picture,))
+    case = CasePicture(CHOSEN, {"Larynx": 0.5}, (slice_picture,))
     assert field_mm([case]) == max(4 * 2.0, 2 * 3.0) + 2 * 20.0
 
 
 def test_report_shows_each_hospital_with_its_patients(study, cases_csv, slice_picture):
     pictures = [
-        CasePicture("A", "A-003", "best", {"Larynx": 0.8, "Brainstem": 0.6}, (slice_picture,)),
-        CasePicture("B", "B-001", "worst", {"Larynx": 0.25}, (slice_picture, slice_picture)),
+        CasePicture(CHOSEN, {"Larynx": 0.8, "Brainstem": 0.6}, (slice_picture,)),
+        CasePicture(
+            replace(CHOSEN, site="B", which="worst", dsc=0.25), {"Larynx": 0.25}, (slice_picture, slice_picture)
+        ),
     ]
     html = render(study[0], cases_csv, pictures)
     assert html.count('class="ct"') == 3
+    assert "predicted by gossip, seed 0" in html
     assert "Best patient, mean DSC .700" in html
     assert "Worst patient, mean DSC .250" in html
     assert html.count(f"stroke:{organ_colours(study[0].structures)['Larynx']}") == 6
@@ -120,5 +126,5 @@ def test_report_shows_each_hospital_with_its_patients(study, cases_csv, slice_pi
 
 def test_slice_without_any_contour_is_drawn_whole():
     empty = SlicePicture(np.zeros((4, 6)), (1.0, 1.0), 0.0, {}, {})
-    svg = slice_svg(empty, {}, "t", field_mm([CasePicture("A", "a", "best", {}, (empty,))]))
+    svg = slice_svg(empty, {}, "t", field_mm([CasePicture(CHOSEN, {}, (empty,))]))
     assert 'width="6.00" height="4.00"' in svg

@@ -13,7 +13,6 @@ from markupsafe import Markup
 from gossamer.atomic import write_atomically
 from gossamer.errors import UsageError
 from gossamer.evaluate.intervals import RESAMPLES
-from gossamer.evaluate.score import mean_of
 from gossamer.study import numerals as num
 from gossamer.study.comparison import PART_RESAMPLES, compare, set_names
 from gossamer.study.report import tables
@@ -79,6 +78,7 @@ def render(results: StudyResults, cases_csv: Path, pictures: Sequence[CasePictur
         figures=figures_of(results, first, styles),
         key=tuple(arm.arm for arm in first.arms),
         pictures=_pictures(pictures, colours),
+        shown_runs=sorted({f"{picture.chosen.arm}, seed {picture.chosen.seed}" for picture in pictures}),
         organ_colours=colours,
         site_table=tables.site_table(results),
         drawn_table=tables.drawn_table(results),
@@ -157,16 +157,16 @@ def _pictures(pictures: Sequence[CasePicture], colours: Mapping[str, str]) -> Ma
     field = field_mm(pictures)
     by_site: dict[str, list[CaseView]] = {}
     for picture in pictures:
+        chosen = picture.chosen
         slices = tuple(
             (
-                slice_svg(part, colours, f"{picture.case}, {picture.which} of {picture.site}, axial slice", field),
+                slice_svg(part, colours, f"{chosen.case}, {chosen.which} of {chosen.site}, axial slice", field),
                 f"{part.position_mm:.0f} mm above the lowest slice",
             )
             for part in picture.slices
         )
-        heading = f"{picture.which.capitalize()} patient, mean DSC {num.score(mean_of(picture.dsc.values()))}"
-        view = CaseView(heading, picture.case, slices, picture.dsc)
-        by_site.setdefault(picture.site, []).append(view)
+        heading = f"{chosen.which.capitalize()} patient, mean DSC {num.score(chosen.dsc)}"
+        by_site.setdefault(chosen.site, []).append(CaseView(heading, chosen.case, slices, picture.dsc))
     return {site: tuple(views) for site, views in by_site.items()}
 
 

@@ -37,8 +37,14 @@ ORGAN_COLOURS = ("#E69F00", "#56B4E9", "#2FD6A3", "#F0E442", "#FF7F50", "#E79AC6
 
 @dataclass(frozen=True)
 class ChosenCase:
-    """A patient to be shown."""
+    """A patient to be shown, and under which run.
 
+    Attributes:
+        dsc: mean over the organs drawn.
+    """
+
+    arm: str
+    seed: int
     site: str
     case: str
     which: Which
@@ -69,14 +75,11 @@ class CasePicture:
     """A patient with one or two slices.
 
     Attributes:
-        case: the dataset's own identifier.
-        which: what he was chosen as.
+        chosen: who he is.
         dsc: by organ.
     """
 
-    site: str
-    case: str
-    which: Which
+    chosen: ChosenCase
     dsc: Mapping[str, float]
     slices: tuple[SlicePicture, ...]
 
@@ -98,7 +101,7 @@ def choose_cases(
         if mean is not None:
             by_site.setdefault(site, []).append((mean, case))
     return tuple(
-        ChosenCase(site, case, which, mean)
+        ChosenCase(arm, seed, site, case, which, mean)
         for site, patients in sorted(by_site.items())
         for which, (mean, case) in _three(sorted(patients, reverse=True)).items()
     )
@@ -145,7 +148,7 @@ def picture_of(
         )
         for z in planes
     )
-    return CasePicture(site=chosen.site, case=chosen.case, which=chosen.which, dsc=dict(dsc), slices=slices)
+    return CasePicture(chosen, dict(dsc), slices)
 
 
 def _planes(areas: Mapping[str, NDArray[np.int_]]) -> list[int]:
