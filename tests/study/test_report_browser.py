@@ -45,6 +45,7 @@ parent.document.documentElement.setAttribute("data-measured", JSON.stringify({
 
 LONG = {"fedavg": "fedavg-with-momentum", "gossip": "gossip-base-3-graph"}
 LONG_ORGANS = {"Parotid_L": "Glnd_Submand_L", "Parotid_R": "Musc_Constrict_Sup"}
+LONG_SITE = "University Medical Centre, Department of Radiation Oncology"
 
 
 def page_of(study, folder):
@@ -66,6 +67,7 @@ def with_long_names(study):
             arm=LONG.get(row.arm, row.arm),
             schedule=row.schedule + ", rate 0.0003",
             organ=LONG_ORGANS.get(row.organ, row.organ),
+            site=LONG_SITE if row.site == "A" else row.site,
         )
         for row in rows
     ]

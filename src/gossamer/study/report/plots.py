@@ -84,8 +84,8 @@ class Tried:
 
 def interval_plot(rows: Sequence[Row], styles: Styles, title: str, width: float = WIDE_PX) -> Markup:
     """Points with 95 % intervals: a row an organ or hospital, in each row the arms one under the other."""
-    left = 8 + LETTER_PX * max(len(words) for row in rows for words in (row.label, row.note))
-    right, top = width - 14, 26.0
+    left = min(8 + LETTER_PX * max(len(words) for row in rows for words in (row.label, row.note)), width / 2)
+    right, top = width - 20, 26.0
     pitch = 12.0 if len(rows) <= 12 else 9.0
     row_height = max(34.0, pitch * (len(styles) + 1))
     bottom = top + row_height * len(rows)
@@ -96,7 +96,7 @@ def interval_plot(rows: Sequence[Row], styles: Styles, title: str, width: float 
     for index, row in enumerate(rows):
         y = top + row_height * index
         drawing.line((0, y), (right, y), "rule")
-        drawing.text(0, y + row_height / 2 - 1, row.label, "label")
+        drawing.text(0, y + row_height / 2 - 1, _shortened(row.label, left), "label")
         drawing.text(0, y + row_height / 2 + 13, row.note, "quiet")
         first = y + (row_height - pitch * (len(styles) - 1)) / 2
         for place, (arm, style) in enumerate(styles.items()):
@@ -164,7 +164,7 @@ def distance_plot(curves: Sequence[Curve], styles: Styles, title: str, x_label: 
 
 def schedule_plot(tried: Sequence[Tried], styles: Styles, title: str, width: float = WIDE_PX) -> Markup:
     """A row a schedule: filled markers for the chosen one, hollow for those tried beside it; one marker a seed."""
-    row_height, top, left, right = 50.0, 26.0, 14.0, width - 14
+    row_height, top, left, right = 50.0, 26.0, 14.0, width - 20
     bottom = top + row_height * len(tried)
     drawing = Drawing(width, bottom + 12, title, "One marker a seed; filled where the schedule was chosen.")
     axis = Axis(*widened([value for row in tried for value in row.values], 0.05), left, right)
@@ -257,6 +257,11 @@ def _write_names(drawing: Drawing, names: Sequence[_Name]) -> None:
         written.append(_Name(name.x, y, name.words, name.style))
     for name in written:
         drawing.text(name.x, name.y, name.words, f"name halo s{name.style}")
+
+
+def _shortened(words: str, room: float) -> str:
+    letters = int(room / LETTER_PX)
+    return words if len(words) <= letters else words[: letters - 1] + "…"
 
 
 def _grid_x(drawing: Drawing, axis: Axis, top: float, bottom: float) -> None:
