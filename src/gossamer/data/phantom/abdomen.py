@@ -85,7 +85,7 @@ def _draw_kidney(canvas: Canvas, side: int, size: float, hu: Mapping[str, float]
 
 def _limit(canvas: Canvas, cavity: Cavity, at: Window) -> FloatGrid:
     """Where an organ under the diaphragm may be."""
-    inside = np.maximum(cavity.wall[at.place] + 3.0, cavity.diaphragm[at.place] + 3.5)
+    inside = np.maximum(cavity.wall[at.place] + 1.5, cavity.diaphragm[at.place] + 1.0)
     return canvas.cut(at, np.asarray(inside, np.float32), 2.0)
 
 
@@ -169,7 +169,7 @@ def _draw_stomach(
     canvas.paint(tube_at, stomach, hu["gut wall"], solid=True)
     canvas.name("Stomach", tube_at, stomach)
     folds = 4.5 + 1.2 * _ripple(canvas, tube_at, rng, 16)
-    level = -34 - 45 * rng.random()
+    level = -58 - 38 * rng.random()
     draw_content(canvas, tube_at, stomach + folds, float(rng.choice([hu["gut fluid"], 45.0, 60.0])), level)
 
 

@@ -71,7 +71,7 @@ def _draw_small_bowel(
 ) -> None:
     contrast = float(rng.choice([hu["gut fluid"], 35.0, 35.0, 180.0]))
     middle = build.centre_y - 0.1 * build.cavity_y
-    for _ in range(26):
+    for _ in range(44):
         start = np.array(
             [rng.uniform(-0.6, 0.72) * build.cavity_x, middle + rng.uniform(-0.6, 0.6) * build.cavity_y,
              rng.uniform(-235, -75)]

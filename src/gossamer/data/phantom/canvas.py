@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gossamer.data.phantom.fields import AxesZYX, FloatGrid, texture, waves
-from gossamer.data.phantom.shapes import PointXYZ, segment
+from gossamer.data.phantom.shapes import PointXYZ, ellipsoid, segment
 from gossamer.units import AIR_HU, ZYX, ShapeZYX
 
 FAR_MM = 999.0
@@ -40,22 +40,32 @@ class Window:
 
 @dataclass(frozen=True)
 class Pose:
-    """How a patient lies: turned by small angles in radians, and bent by a smooth field."""
+    """How a patient lies and differs from the typical one: turned, bent, stretched.
+
+    Attributes:
+        roll: in radians about y.
+        tilt: about x.
+        yaw: about z.
+        bend_mm: standard deviation of a smooth displacement.
+        bend_wavelength_mm: of that displacement.
+        stretch: along x, y, z.
+    """
 
     roll: float
     tilt: float
     yaw: float
     bend_mm: float
     bend_wavelength_mm: float
+    stretch: PointXYZ = (1.0, 1.0, 1.0)
 
     @property
     def world_from_patient(self) -> NDArray[np.float64]:
-        """Rotation [3, 3] of points (x, y, z)."""
+        """Matrix [3, 3] for points (x, y, z)."""
         (cr, sr), (ct, st), (cy, sy) = ((np.cos(a), np.sin(a)) for a in (self.roll, self.tilt, self.yaw))
         about_y = np.array([[cr, 0, sr], [0, 1, 0], [-sr, 0, cr]])
         about_x = np.array([[1, 0, 0], [0, ct, st], [0, -st, ct]])
         about_z = np.array([[cy, -sy, 0], [sy, cy, 0], [0, 0, 1]])
-        return np.asarray(about_z @ about_x @ about_y)
+        return np.asarray(about_z @ about_x @ about_y @ np.diag(self.stretch))
 
 
 class Canvas:
@@ -95,7 +105,7 @@ class Canvas:
     def _whole(self, rng: np.random.Generator) -> Window:
         bend = self._pose.bend_mm, self._pose.bend_wavelength_mm
         z, y, x = np.ix_(*self.axes_mm)
-        patient_from_world = self._pose.world_from_patient.T.astype(np.float32)
+        patient_from_world = np.linalg.inv(self._pose.world_from_patient).astype(np.float32)
         turned = [row[0] * x + row[1] * y + row[2] * z for row in patient_from_world]
         bent = [axis + bend[0] * waves(self.axes_mm, bend[1], rng) for axis in turned]
         return Window((slice(None), slice(None), slice(None)), *bent)
@@ -159,6 +169,34 @@ class Canvas:
         full = np.full(self.shape, FAR_MM, np.float32)
         full[at.place] = distance_mm
         self.distance_mm[structure] = full
+
+    def fill(
+        self,
+        centre: PointXYZ,
+        radii: PointXYZ,
+        hu: float,
+        *,
+        grain_hu: float = 4.0,
+        solid: bool = False,
+        roll: float = 0.0,
+        tilt: float = 0.0,
+        yaw: float = 0.0,
+    ) -> None:
+        """Fill an ellipsoid; see :func:`~gossamer.data.phantom.shapes.ellipsoid`.
+
+        Args:
+            centre: in mm.
+            radii: half axes in mm.
+            hu: of the tissue.
+            grain_hu: strength of its texture.
+            solid: claim the place.
+            roll: see there.
+            tilt: see there.
+            yaw: see there.
+        """
+        at = self.around(centre, max(radii))
+        distance = ellipsoid(at, centre, radii, roll=roll, tilt=tilt, yaw=yaw)
+        self.paint(at, distance, hu + grain_hu * self.fine[at.place], solid=solid)
 
     def tube(self, points: Sequence[PointXYZ], radii: Sequence[float] | float) -> tuple[Window, FloatGrid]:
         """A rod along points: the window and the distance in it."""

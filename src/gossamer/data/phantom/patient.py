@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from gossamer.data.frame import Frame
 from gossamer.data.image import Image
-from gossamer.data.phantom import abdomen, trunk
+from gossamer.data.phantom import abdomen, head_neck, neck, trunk
 from gossamer.data.phantom.canvas import Canvas, Pose
 from gossamer.data.phantom.contour import draw_contour
 from gossamer.data.phantom.fields import AxesZYX
@@ -60,6 +60,13 @@ ANATOMIES: Mapping[Region, Anatomy] = {
         (-225.0, -240.0, trunk.LOW_MM + 8),
         (225.0, 110.0, trunk.HIGH_MM - 8),
         "below",
+    ),
+    "head-neck": Anatomy(
+        head_neck.STRUCTURES,
+        head_neck.draw_head_neck,
+        (-232.0, -130.0, neck.LOW_MM + 8),
+        (232.0, 145.0, neck.HIGH_MM - 8),
+        "above",
     ),
 }
 
@@ -166,7 +173,7 @@ def _axes(anatomy: Anatomy, spacing_mm: ZYX) -> AxesZYX:
 
 def _draw_pose(rng: np.random.Generator) -> Pose:
     roll, tilt, yaw = np.radians([1.5, 2.0, 2.5]) * np.clip(rng.standard_normal(3), -2, 2)
-    return Pose(float(roll), float(tilt), float(yaw), bend_mm=4.0, bend_wavelength_mm=150.0)
+    return Pose(float(roll), float(tilt), float(yaw), bend_mm=3.5, bend_wavelength_mm=160.0)
 
 
 def _chosen(structures: tuple[str, ...], hospital: Hospital, rng: np.random.Generator) -> list[str]:

@@ -61,6 +61,14 @@ def ellipsoid(
     return np.asarray(level * (level - 1) / (np.sqrt(x * x + y * y + z * z) + TINY), np.float32)
 
 
+def oval_section(x: FloatGrid, y: FloatGrid, half_x: FloatGrid | float, half_y: FloatGrid | float) -> FloatGrid:
+    """Distance to an upright elliptic cylinder."""
+    u, v = x / half_x, y / half_y
+    level = np.sqrt(u * u + v * v) + (1e-4)
+    slope = np.sqrt((u / half_x) ** 2 + (v / half_y) ** 2) / level + (1e-6)
+    return np.asarray((level - 1) / slope, np.float32)
+
+
 def rounded_section(x: FloatGrid, y: FloatGrid, half_x: FloatGrid | float, half_y: FloatGrid | float) -> FloatGrid:
     """Distance to an upright cylinder whose cross-section lies between an ellipse and a rounded box, as a trunk does.
 

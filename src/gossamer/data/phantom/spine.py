@@ -10,6 +10,7 @@ import numpy as np
 
 from gossamer.data.phantom.canvas import Canvas, Window
 from gossamer.data.phantom.fields import FloatGrid
+from gossamer.data.phantom.shapes import oval_section
 
 
 @dataclass(frozen=True)
@@ -48,14 +49,6 @@ class Spine:
         return self.half_depth_mm + 8.8 * math.pow(self.half_width_mm / 22, 0.4)
 
 
-def _oval(x: FloatGrid, y: FloatGrid, half_x: FloatGrid | float, half_y: FloatGrid | float) -> FloatGrid:
-    """Distance to an upright elliptic cylinder."""
-    u, v = x / half_x, y / half_y
-    level = np.sqrt(u * u + v * v) + (1e-4)
-    slope = np.sqrt((u / half_x) ** 2 + (v / half_y) ** 2) / level + (1e-6)
-    return np.asarray((level - 1) / slope, np.float32)
-
-
 def draw_spine(canvas: Canvas, spine: Spine, hu: Mapping[str, float]) -> None:
     """Paint vertebrae, discs, canal and cord; the cord is named ``SpinalCord``."""
     back = spine.canal_mm + spine.process_mm
@@ -72,7 +65,7 @@ def draw_spine(canvas: Canvas, spine: Spine, hu: Mapping[str, float]) -> None:
     ends = np.maximum(spine.low_mm - at.z, at.z - spine.high_mm)
 
     bone = _bone(spine, at.x, y, from_middle)
-    column = np.maximum(_oval(at.x, y, spine.half_width_mm, spine.half_depth_mm), ends)
+    column = np.maximum(oval_section(at.x, y, spine.half_width_mm, spine.half_depth_mm), ends)
     bone = np.maximum(bone, ends)
     canvas.paint(at, column, hu["disc"], solid=True)
     spongy = hu["spongy bone"] + 0.25 * hu["spongy bone"] * canvas.fine[at.place]
@@ -85,10 +78,10 @@ def _bone(spine: Spine, x: FloatGrid, y: FloatGrid, from_middle: FloatGrid) -> F
     half_height = 0.37 * spine.pitch_mm
     above, side = np.abs(from_middle), np.abs(x)
     waist = 1.5 * (above / half_height) ** 2 - 1
-    body = np.maximum(_oval(x, y, spine.half_width_mm + waist, spine.half_depth_mm + waist), above - half_height)
+    body = np.maximum(oval_section(x, y, spine.half_width_mm + waist, spine.half_depth_mm + waist), above - half_height)
     scale = spine.half_width_mm / 22
     canal_y = y - spine.canal_mm
-    canal = _oval(x, canal_y, 11.5 * scale**0.4, 8.5 * scale**0.4)
+    canal = oval_section(x, canal_y, 11.5 * scale**0.4, 8.5 * scale**0.4)
     arch = np.maximum(np.maximum(-canal, canal - (5.5 * scale)), above - (0.33 * spine.pitch_mm))
     wing_y = canal_y + 2.0 - 0.25 * (side - (14 * scale))
     wing = np.sqrt(wing_y**2 + (from_middle - 3) ** 2) - (4.2 * scale)
@@ -103,11 +96,11 @@ def _draw_canal(canvas: Canvas, spine: Spine, at: Window, y: FloatGrid, hu: Mapp
     scale = (spine.half_width_mm / 22) ** 0.4
     canal_y = y - spine.canal_mm
     ends = np.maximum(spine.low_mm - at.z, at.z - spine.high_mm)
-    canal = np.maximum(_oval(at.x, canal_y, 10.5 * scale, 7.5 * scale), ends)
+    canal = np.maximum(oval_section(at.x, canal_y, 10.5 * scale, 7.5 * scale), ends)
     canvas.paint(at, canal, hu["canal"], solid=True)
     half_x, half_y = spine.cord_radii_mm
     taper = np.clip((at.z - spine.conus_mm) / 25, 0.25, 1)
-    cord = np.maximum(_oval(at.x, canal_y, half_x * taper, half_y * taper), ends)
+    cord = np.maximum(oval_section(at.x, canal_y, half_x * taper, half_y * taper), ends)
     cord = np.maximum(cord, spine.conus_mm - at.z)
     canvas.paint(at, cord, hu["cord"])
     canvas.name("SpinalCord", at, cord)

@@ -13,7 +13,7 @@ import numpy as np
 
 from gossamer.data.phantom.canvas import Canvas, Window
 from gossamer.data.phantom.fields import FloatGrid
-from gossamer.data.phantom.shapes import ellipsoid, intersection, rounded_section, union
+from gossamer.data.phantom.shapes import ellipsoid, intersection, oval_section, rounded_section, union
 from gossamer.data.phantom.spine import Spine, draw_spine
 
 LOW_MM, HIGH_MM = -262.0, 172.0
@@ -148,11 +148,11 @@ def _draw_chest(
     canvas: Canvas, build: Build, cavity: Cavity, hu: Mapping[str, float], rng: np.random.Generator
 ) -> None:
     at = canvas.window((-170, -220, -90), (170, 70, HIGH_MM))
-    above = np.maximum(3 - cavity.diaphragm[at.place], cavity.wall[at.place] + 1)
+    above = np.maximum(2 - cavity.diaphragm[at.place], cavity.wall[at.place] + 1)
     vessels = np.clip(1 - np.hypot(canvas.coarse[at.place], canvas.fine[at.place]) / 0.4, 0, 1)
     depth = np.clip((at.y + 60) / 100, 0, 1)
     air = hu["lung"] + 60 * depth + 15 * canvas.coarse[at.place] + 500 * vessels
-    between = rounded_section(at.x - 6, at.y + 45, 34, 75)
+    between = rounded_section(at.x - 6, at.y + 22, 26, 46)
     canvas.paint(at, np.maximum(above, -between), air)
     canvas.paint(at, intersection(above, between, 6), hu["fat"])
     heart_at = canvas.around((30, -95, 140), (80, 75, 70))
@@ -163,7 +163,7 @@ def _draw_chest(
     canvas.paint(heart_at, heart, hu["muscle"] + 30)
     canvas.paint(heart_at, heart + 9, hu["heart"])
     canvas.paint(heart_at, np.abs(heart_at.x - 0.6 * heart_at.y - 85) - 3 + np.maximum(heart + 9, 0), hu["muscle"] + 30)
-    muscle = np.maximum(np.abs(cavity.diaphragm[at.place] - 1.0) - 1.6, cavity.wall[at.place] + 2)
+    muscle = np.maximum(np.abs(cavity.diaphragm[at.place] - 1.0) - 1.0, cavity.wall[at.place] + 1)
     canvas.paint(at, muscle, hu["muscle"])
 
 
@@ -195,9 +195,10 @@ def _draw_back_muscles(canvas: Canvas, spine: Spine, hu: Mapping[str, float]) ->
                   ((24, 2, -10), (31, 2, -55), (40, -2, -110), (50, -10, -170), (62, -28, -255))]  # fmt: skip
         at, psoas = canvas.tube(points, (5, 11, 19, 23, 22))
         canvas.paint(at, psoas, hu["muscle"] + 4 * canvas.fine[at.place], solid=True)
-        at = canvas.window((side * 60 - 40, 0, -170), (side * 60 + 40, 60, -10))
-        flat = ellipsoid(at, (side * 58, 26, -95), (20, 9, 75))
-        canvas.paint(at, flat, hu["muscle"] + 4 * canvas.fine[at.place], solid=True)
+        canvas.fill((side * 58, 26, -95), (20, 9, 75), hu["muscle"], solid=True)
+        at = canvas.window((side * 36 - 40, 20, LOW_MM), (side * 36 + 40, 110, HIGH_MM))
+        erector = oval_section(at.x - side * 35, at.y - 60, 31, 20)
+        canvas.paint(at, np.abs(erector) - 0.8, hu["fat"], opacity=0.7)
 
 
 def _draw_pelvis(canvas: Canvas, build: Build, hu: Mapping[str, float]) -> None:
@@ -208,5 +209,5 @@ def _draw_pelvis(canvas: Canvas, build: Build, hu: Mapping[str, float]) -> None:
     plate = np.maximum(plate, np.maximum(42 - np.abs(at.x), -at.y - 40 - 0.6 * (at.z + 180)))
     plate = np.maximum(plate, at.z + 150 + 0.004 * (np.abs(at.x) - 95) ** 2)
     canvas.paint(at, plate, np.where(plate > -2.2, hu["hard bone"], hu["spongy bone"]))
-    inner = np.maximum(np.maximum(bowl + 5, 8 - np.abs(bowl)) - 9, 45 - np.abs(at.x))
-    canvas.paint(at, np.maximum(inner, at.z + 165), hu["muscle"])
+    iliacus = np.maximum(np.maximum(bowl + 4, -16 - bowl), np.maximum(45 - np.abs(at.x), at.z + 160))
+    canvas.paint(at, iliacus, hu["muscle"])
