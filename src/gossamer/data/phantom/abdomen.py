@@ -96,7 +96,7 @@ def _draw_spleen(
     volume = draw_volume(*VOLUME_ML["Spleen"], size)
     k = float(np.cbrt(volume / 225))
     edge = build.cavity_x - 26
-    centre = _jitter(rng, (edge, 4.0, 14.0 - 14 * (k - 1)), (2, 7, 7))
+    centre = _jitter(rng, (edge, 11.0, 6.0 - 14 * (k - 1)), (2, 7, 7))
     at = canvas.around(centre, 95 * k)
     whole = ellipsoid(at, centre, (29 * k, 45 * k, 52 * k), roll=-0.35, tilt=-0.5, yaw=-0.5)
     stomach_side = ellipsoid(at, (centre[0] - 44 * k, centre[1] - 30 * k, centre[2] - 6), (38 * k, 40 * k, 60 * k))
@@ -114,9 +114,10 @@ def _draw_liver(
 ) -> None:
     at = canvas.window((-175, -200, -170), (120, 80, 130))
     volume = draw_volume(*VOLUME_ML["Liver"], float(rng.standard_normal()))
-    left_reach, lower = 70 + 14 * rng.standard_normal(), 9 * rng.standard_normal()
-    right = ellipsoid(at, (-92, -38, 4 + lower), (72, 88, 100), roll=0.12)
-    left = ellipsoid(at, (left_reach - 75, -92, 36), (92, 48, 42), roll=0.15)
+    k = float(np.cbrt(volume / 1660))
+    left_reach, lower = 72 + 14 * rng.standard_normal(), 9 * rng.standard_normal()
+    right = ellipsoid(at, (-92, -38, 4 + lower), (72 * k, 88 * k, 100 * k), roll=0.12)
+    left = ellipsoid(at, (left_reach - 75, -92, 34), (95 * k, 50 * k, 46 * k), roll=0.15)
     shape = union(right, left, 30)
     porta = ellipsoid(at, (-30, -34, -34), (26, 26, 36), tilt=0.3)
     fissure = ellipsoid(at, (-12 + 5 * rng.standard_normal(), -100, -5), (3.5, 50, 42))
@@ -169,7 +170,7 @@ def _draw_stomach(
     canvas.paint(tube_at, stomach, hu["gut wall"], solid=True)
     canvas.name("Stomach", tube_at, stomach)
     folds = 4.5 + 1.2 * _ripple(canvas, tube_at, rng, 16)
-    level = -58 - 38 * rng.random()
+    level = -70 - 32 * rng.random()
     draw_content(canvas, tube_at, stomach + folds, float(rng.choice([hu["gut fluid"], 45.0, 60.0])), level)
 
 

@@ -81,6 +81,7 @@ class Canvas:
         hu: float32 [z, y, x].
         distance_mm: by structure, from its surface, negative inside; float32 [z, y, x].
         whole: the window of everything.
+        metal: world points (x, y, z) in mm of fillings in teeth.
         fine: texture of 2.5 mm grains, unit variance.
         coarse: texture of 7 mm grains, unit variance.
     """
@@ -99,6 +100,7 @@ class Canvas:
         self.hu: FloatGrid = np.full(self.shape, AIR_HU, np.float32)
         self.distance_mm: dict[str, FloatGrid] = {}
         self.claimed_mm: FloatGrid = np.full(self.shape, FAR_MM, np.float32)
+        self.metal: list[PointXYZ] = []
         self.fine = texture(self.shape, self.spacing_mm, 2.5, grain_rng)
         self.coarse = texture(self.shape, self.spacing_mm, 7.0, grain_rng)
 
@@ -132,6 +134,11 @@ class Canvas:
         reach = np.broadcast_to(reach_mm, 3)
         low, high = np.subtract(centre, reach), np.add(centre, reach)
         return self.window((low[0], low[1], low[2]), (high[0], high[1], high[2]))
+
+    def add_metal(self, point: PointXYZ) -> None:
+        """Put a filling at a place in the patient."""
+        x, y, z = (float(mm) for mm in self._pose.world_from_patient @ point)
+        self.metal.append((x, y, z))
 
     def inside(self, distance_mm: FloatGrid) -> FloatGrid:
         """Share of each voxel that lies inside a surface."""
@@ -200,19 +207,26 @@ class Canvas:
 
     def tube(self, points: Sequence[PointXYZ], radii: Sequence[float] | float) -> tuple[Window, FloatGrid]:
         """A rod along points: the window and the distance in it."""
-        widths = [float(r) for r in np.broadcast_to(radii, len(points))]
-        track, widest = np.asarray(points, float), max(widths)
-        low, high = track.min(axis=0) - widest, track.max(axis=0) + widest
-        at = self.window((low[0], low[1], low[2]), (high[0], high[1], high[2]))
-        distance = np.full(at.x.shape, FAR_MM, np.float32)
-        for i in range(len(points) - 1):
-            low = track[i : i + 2].min(axis=0) - widest
-            high = track[i : i + 2].max(axis=0) + widest
-            near = self.window((low[0], low[1], low[2]), (high[0], high[1], high[2]))
-            part = tuple(
-                slice(inner.start - outer.start, inner.stop - outer.start)
-                for inner, outer in zip(near.place, at.place, strict=True)
-            )
-            view = distance[part]
-            np.minimum(view, segment(near, points[i], points[i + 1], widths[i], widths[i + 1]), out=view)
+        return self.tubes([(points, radii)])
+
+    def tubes(self, tracks: Sequence[tuple[Sequence[PointXYZ], Sequence[float] | float]]) -> tuple[Window, FloatGrid]:
+        """Rods that join: each along its points, with a radius in mm for all or for each of them."""
+        rods = []
+        for points, radii in tracks:
+            widths = [float(r) for r in np.broadcast_to(radii, len(points))]
+            rods += list(zip(points[:-1], points[1:], widths[:-1], widths[1:], strict=True))
+        ends = np.array([(start, end) for start, end, _, _ in rods])
+        widest = np.array([[max(first, last)] for _, _, first, last in rods])
+        lows, highs = ends.min(axis=1) - widest, ends.max(axis=1) + widest
+        at = self.window(tuple(lows.min(axis=0)), tuple(highs.max(axis=0)))
+        distance: FloatGrid = np.full(at.x.shape, FAR_MM, np.float32)
+        for rod, low, high in zip(rods, lows, highs, strict=True):
+            near = self.window(tuple(low), tuple(high))
+            view = distance[
+                tuple(
+                    slice(inner.start - outer.start, inner.stop - outer.start)
+                    for inner, outer in zip(near.place, at.place, strict=True)
+                )
+            ]
+            np.minimum(view, segment(near, *rod), out=view)
         return at, distance

@@ -29,7 +29,6 @@ class Scanner:
         shift_hu: calibration error.
         reach_mm: by region, lower and upper end of the scan in the patient's coordinates.
         reach_sd_mm: by how much both ends vary from patient to patient.
-        metal: share of head-and-neck patients with streaks from teeth.
     """
 
     spacing_mm: ZYX = (3.0, 3.0, 3.0)
@@ -44,7 +43,6 @@ class Scanner:
         default_factory=lambda: {"abdomen": (-200.0, 125.0), "head-neck": (-150.0, 150.0)}
     )
     reach_sd_mm: float = 8.0
-    metal: float = 0.3
 
 
 @dataclass(frozen=True)
@@ -119,7 +117,6 @@ HOSPITALS = (
             shift_hu=-8.0,
             reach_mm={"abdomen": (-135.0, 110.0), "head-neck": (-120.0, 110.0)},
             reach_sd_mm=14.0,
-            metal=0.6,
         ),
         Habit(margin_mm=-1.0, slices_skipped=1, cord_mm=120.0),
         {"Stomach": 0.0, "SpinalCord": 0.7, "Esophagus": 0.0},

@@ -39,7 +39,7 @@ def draw_spine_course(rng: np.random.Generator) -> Spine:
         half_depth_mm=8.5,
         process_mm=30.0,
         wing_mm=27.0,
-        cord_radii_mm=(6.6, 4.3),
+        cord_radii_mm=(7.2, 4.8),
         bow=bow,
         low_mm=LOW_MM,
         high_mm=-4.0,
@@ -57,11 +57,11 @@ def draw_soft_tissue(canvas: Canvas, spine: Spine, hu: Mapping[str, float], rng:
     at = canvas.whole
     stout = float(np.clip(rng.standard_normal(), -1.5, 1.8))
     back = spine.bow(at.z)
-    neck = oval_section(at.x, at.y - back - 4, 54 + 4 * stout, 57 + 4 * stout)
+    neck = oval_section(at.x, at.y - back - 4, 58 + 4 * stout, 58 + 4 * stout)
     neck = np.maximum(neck, at.z - 15)
     torso = rounded_section(at.x, at.y - 26, 205 + 8 * stout, 82 + 10 * stout)
-    slope = at.z + 118 + 0.28 * np.abs(at.x) - 0.1 * (at.y - 20)
-    torso = union(neck, -union(-torso, -slope, 55), 45)
+    slope = at.z + 92 + 0.25 * np.abs(at.x)
+    torso = union(neck, -union(-torso, -slope, 40), 45)
     skin = union(head_outline(at), torso, 20)
     fat_mm = 5 + 2.5 * stout
     below = np.clip((-95 - at.z) / 60, 0, 1)
@@ -70,9 +70,8 @@ def draw_soft_tissue(canvas: Canvas, spine: Spine, hu: Mapping[str, float], rng:
     fat = fat_mm * (1 + below) + 2 * canvas.coarse
     seams = np.clip(1 - np.abs(canvas.coarse) / 0.2, 0, 1)
     flesh = hu["muscle"] + 4 * canvas.fine - 110 * seams * (canvas.fine > -0.6)
-    lower = np.where(at.z < 8, skin + fat + 3, 99)
-    front = np.maximum(lower, 9 * (at.y < -62) + 6 * np.clip((-at.y - 20) / 30, 0, 1) - 4)
-    canvas.paint(at, np.maximum(lower, front), flesh)
+    cheeks = 8 * np.clip((-75 - at.y) / 8, 0, 1)
+    canvas.paint(at, np.where(at.z < 8, skin + fat + 3 + cheeks, 99), flesh)
 
 
 def draw_neck(canvas: Canvas, spine: Spine, hu: Mapping[str, float], rng: np.random.Generator) -> None:
@@ -87,8 +86,8 @@ def draw_neck(canvas: Canvas, spine: Spine, hu: Mapping[str, float], rng: np.ran
 def _draw_muscles(canvas: Canvas, spine: Spine, hu: Mapping[str, float]) -> None:
     for side in (-1, 1):
         points: list[PointXYZ] = [
-            (side * 60, 18, -8),
-            (side * 50, 4, -60),
+            (side * 53, 20, -8),
+            (side * 45, 5, -60),
             (side * 30, -18, -115),
             (side * 12, -24, -165),
         ]
@@ -117,7 +116,7 @@ def _draw_vessels(canvas: Canvas, spine: Spine, hu: Mapping[str, float]) -> None
 
 def _windpipe(spine: Spine) -> list[PointXYZ]:
     levels = (-66.0, -92.0, -115.0, -150.0, -190.0, -236.0)
-    ahead = (23, 26, 25, 25, 26, 27)
+    ahead = (25, 28, 26, 25, 26, 27)
     return [(0.0, course(spine, z) - a, z) for z, a in zip(levels, ahead, strict=True)]
 
 
@@ -130,7 +129,7 @@ def _draw_windpipe(canvas: Canvas, spine: Spine, hu: Mapping[str, float]) -> Non
 
 
 def _draw_larynx(canvas: Canvas, spine: Spine, hu: Mapping[str, float], rng: np.random.Generator) -> None:
-    middle = course(spine, -90) - 29
+    middle = course(spine, -90) - 31
     at = canvas.around((0, middle, -90), 45)
     box = ellipsoid(at, (0, middle, -90), (17, 18, 24))
     larynx = grow_to(draw_volume(*VOLUME_ML["Larynx"], 0.7 * rng.standard_normal()), box, box - 20, canvas.spacing_mm)
@@ -140,22 +139,23 @@ def _draw_larynx(canvas: Canvas, spine: Spine, hu: Mapping[str, float], rng: np.
     chalk = hu["cartilage"] + 160 * np.clip(canvas.coarse[at.place] + 0.5, 0, 2)
     canvas.paint(at, shield, chalk)
     slit = np.clip(1 - ((at.z + 95) / 8) ** 2, 0, 1)  # the glottis
-    air = oval_section(at.x, at.y - middle - 4, 8 - 5 * slit, 11.0)
+    air = oval_section(at.x, at.y - middle - 4, 5.5 - 4.0 * slit, 9.0)
     canvas.paint(at, np.maximum(air, np.abs(at.z + 90) - 28), AIR_HU)
     ring = np.abs(oval_section(at.x, at.y - middle - 5, 12, 14)) - 2.2
     canvas.paint(at, np.maximum(ring, np.abs(at.z + 110) - 5), chalk + 80)
     bone_at, bone = canvas.tube(
-        [(-22, middle + 16, -60), (-12, middle - 8, -63), (12, middle - 8, -63), (22, middle + 16, -60)], 3
+        [(-23, middle + 18, -58), (-19, middle, -61), (0, middle - 11, -64), (19, middle, -61), (23, middle + 18, -58)],
+        2.6,
     )
     canvas.paint(bone_at, bone, hu["hard bone"])
     canvas.name("Larynx", at, larynx)
 
 
 def _draw_gullet(canvas: Canvas, spine: Spine, hu: Mapping[str, float], rng: np.random.Generator) -> None:
-    levels = np.linspace(-114, -226, 6)
+    levels = np.linspace(-110, -202, 5)
     points = [(4.0, course(spine, float(z)) - 13.5, float(z)) for z in levels]
     at, tube = canvas.tube(points, 6.5)
-    ends = np.maximum(at.z + 112, -222 - at.z)
+    ends = np.maximum(at.z + 112, -198 - at.z)
     volume = draw_volume(*VOLUME_ML["Esophagus"], rng.standard_normal())
     gullet = grow_to(volume, np.maximum(tube, ends), np.maximum(tube - 4, ends), canvas.spacing_mm)
     canvas.paint(at, gullet, hu["muscle"] - 15)
@@ -177,7 +177,8 @@ def draw_shoulders(canvas: Canvas, spine: Spine, hu: Mapping[str, float]) -> Non
         vessels = np.clip(1 - np.hypot(canvas.coarse[at.place], canvas.fine[at.place]) / 0.4, 0, 1)
         canvas.paint(at, lung, hu["lung"] + 450 * vessels)
         bones: list[tuple[list[PointXYZ], tuple[float, ...]]] = [
-            ([(side * 14, -30, -178), (side * 60, -34, -162), (side * 105, -8, -152), (side * 150, 12, -150)], (9, 6, 6, 8)),
+            ([(side * 14, -30, -178), (side * 60, -34, -162), (side * 105, -8, -152), (side * 150, 12, -150)],
+             (9, 6, 6, 8)),
             ([(side * 172, 22, -170), (side * 176, 22, -178)], (22, 22)),
             ([(side * 178, 22, -185), (side * 186, 18, -240)], (15, 11)),
             ([(side * 148, 30, -168), (side * 120, 52, -176), (side * 84, 82, -190)], (11, 5, 4)),

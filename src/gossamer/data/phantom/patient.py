@@ -16,6 +16,7 @@ from gossamer.data.phantom.canvas import Canvas, Pose
 from gossamer.data.phantom.contour import draw_contour
 from gossamer.data.phantom.fields import AxesZYX
 from gossamer.data.phantom.hospital import Hospital, Region, Scanner
+from gossamer.data.phantom.metal import add_streaks
 from gossamer.data.phantom.scan import scan
 from gossamer.data.phantom.table import draw_table
 from gossamer.data.phantom.tissue import draw_tissue
@@ -64,7 +65,7 @@ ANATOMIES: Mapping[Region, Anatomy] = {
     "head-neck": Anatomy(
         head_neck.STRUCTURES,
         head_neck.draw_head_neck,
-        (-232.0, -130.0, neck.LOW_MM + 8),
+        (-232.0, -142.0, neck.LOW_MM + 8),
         (232.0, 145.0, neck.HIGH_MM - 8),
         "above",
     ),
@@ -105,6 +106,7 @@ def draw_patient(region: Region, hospital: Hospital, seed: int | Sequence[int]) 
     canvas = Canvas(axes, _draw_pose(bend), bend, grain)
     anatomy.draw(canvas, draw_tissue(scanner.phase, tissue), body)
     view = _draw_view(canvas, scanner, region, machine)
+    add_streaks(canvas.hu, canvas.axes_mm, canvas.metal, machine)
     image = np.ascontiguousarray(scan(canvas.hu, view.axes_mm, scanner, machine)[view.field])
     origin = [float(axis[part.start]) for axis, part in zip(view.axes_mm, view.field, strict=True)]
     frame = Frame.canonical(image.shape, canvas.spacing_mm, (origin[0], origin[1], origin[2]))

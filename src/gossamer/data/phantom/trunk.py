@@ -198,7 +198,7 @@ def _draw_back_muscles(canvas: Canvas, spine: Spine, hu: Mapping[str, float]) ->
         canvas.fill((side * 58, 26, -95), (20, 9, 75), hu["muscle"], solid=True)
         at = canvas.window((side * 36 - 40, 20, LOW_MM), (side * 36 + 40, 110, HIGH_MM))
         erector = oval_section(at.x - side * 35, at.y - 60, 31, 20)
-        canvas.paint(at, np.abs(erector) - 0.8, hu["fat"], opacity=0.7)
+        canvas.paint(at, np.abs(erector + 2 * canvas.coarse[at.place]) - 0.8, hu["fat"], opacity=0.55)
 
 
 def _draw_pelvis(canvas: Canvas, build: Build, hu: Mapping[str, float]) -> None:
