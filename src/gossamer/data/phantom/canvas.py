@@ -95,7 +95,7 @@ class Canvas:
         self.edge_mm = float(np.cbrt(z * y * x))
         self.shape: ShapeZYX = (axes_mm[0].size, axes_mm[1].size, axes_mm[2].size)
         self._pose = pose
-        self._margin_mm = 2.0 * pose.bend_mm + 2 * self.edge_mm
+        self._margin_mm = 3.0 * pose.bend_mm + 2 * self.edge_mm
         self.whole = self._whole(bend_rng)
         self.hu: FloatGrid = np.full(self.shape, AIR_HU, np.float32)
         self.distance_mm: dict[str, FloatGrid] = {}

@@ -109,12 +109,13 @@ def draw_patient(region: Region, hospital: Hospital, seed: int | Sequence[int]) 
     add_streaks(canvas.hu, canvas.axes_mm, canvas.metal, machine)
     image = np.ascontiguousarray(scan(canvas.hu, view.axes_mm, scanner, machine)[view.field])
     origin = [float(axis[part.start]) for axis, part in zip(view.axes_mm, view.field, strict=True)]
-    frame = Frame.canonical(image.shape, canvas.spacing_mm, (origin[0], origin[1], origin[2]))
+    frame = Frame.canonical(image.shape, scanner.spacing_mm, (origin[0], origin[1], origin[2]))
 
     masks: dict[str, NDArray[np.bool_]] = {}
     complete = []
+    hands = dict(zip(anatomy.structures, hand.spawn(len(anatomy.structures)), strict=True))
     for name in _chosen(anatomy.structures, hospital, choice):
-        whole = draw_contour(canvas.distance_mm[name], canvas.spacing_mm, hospital.habit, hand)
+        whole = draw_contour(canvas.distance_mm[name], canvas.spacing_mm, hospital.habit, hands[name])
         if name == "SpinalCord":
             whole = _of_length(whole, hospital.habit.cord_mm / canvas.spacing_mm[0], anatomy.cord_from)
         mask = (whole & view.circle)[view.field]
