@@ -170,7 +170,7 @@ def _draw_stomach(
     canvas.paint(tube_at, stomach, hu["gut wall"], solid=True)
     canvas.name("Stomach", tube_at, stomach)
     folds = 4.5 + 1.2 * _ripple(canvas, tube_at, rng, 16)
-    level = -70 - 32 * rng.random()
+    level = -78 - 32 * rng.random()
     draw_content(canvas, tube_at, stomach + folds, float(rng.choice([hu["gut fluid"], 45.0, 60.0])), level)
 
 

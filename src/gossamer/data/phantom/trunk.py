@@ -19,7 +19,7 @@ from gossamer.data.phantom.spine import Spine, draw_spine
 LOW_MM, HIGH_MM = -262.0, 172.0
 """Lower and upper end of what is drawn: from the hip bones to the heart."""
 
-BACK_MM = 40.0
+BACK_MM = 50.0
 """From the middle of the vertebral bodies back to the cavity's hindmost wall."""
 
 
@@ -54,7 +54,7 @@ def draw_build(rng: np.random.Generator) -> Build:
     tall, stout = np.clip(rng.standard_normal(2), -1.8, 1.8)
     return Build(
         cavity_x=float(132 + 5 * tall + 7 * stout),
-        cavity_y=float(84 + 3 * tall + 9 * stout),
+        cavity_y=float(89 + 3 * tall + 9 * stout),
         wall_mm=float(13 + 1.5 * tall),
         fat_mm=float(max(5.0, 15 + 8 * stout + 2 * rng.standard_normal())),
         dome_mm=float(88 + 5 * tall + 4 * rng.standard_normal()),
@@ -79,21 +79,22 @@ def draw_trunk(canvas: Canvas, build: Build, hu: Mapping[str, float], rng: np.ra
     """Paint everything but the organs of the abdomen."""
     at = canvas.whole
     widening = 1 + 0.05 * np.clip((at.z + 60) / -140, -1, 1.2) ** 2
-    half_x, half_y = build.cavity_x * widening, build.cavity_y * (1 + 0.02 * (widening - 1))
-    y = at.y - build.centre_y
-    wall = rounded_section(at.x, y, half_x, half_y)
-    muscle = rounded_section(at.x, y - 14, half_x + build.wall_mm, half_y + (build.wall_mm + 9))
-    fat = build.fat_mm
+    half_x, half_y = build.cavity_x * widening, build.cavity_y * (0.98 + 0.02 * widening)
+    cage = rounded_section(at.x, at.y - build.centre_y, half_x, half_y)
+    back = oval_section(np.abs(at.x) - 26, at.y - 56, 36, 25)  # the long muscles beside the spine
+    wall = intersection(cage, -back, 12)
+    thick, fat = build.wall_mm, build.fat_mm
+    muscle = rounded_section(at.x, at.y - build.centre_y, half_x + thick, half_y + thick - 3)
+    muscle = union(muscle, back, 22)
     skin = rounded_section(
-        at.x, y - 12 + 0.35 * fat, half_x + build.wall_mm + fat, half_y + build.wall_mm + 12 + 0.9 * fat
+        at.x, at.y - build.centre_y - 8 + 0.4 * fat, half_x + thick + fat, half_y + thick + 8 + 0.9 * fat
     )
-    furrow = 9 * np.exp(-((at.x / 16) ** 2)) * (at.y > 0)
-    skin += furrow
+    skin = union(skin, muscle - max(4.0, 0.45 * fat), 15)
     canvas.paint(at, skin, hu["skin"])
-    canvas.paint(at, skin + 2.2, hu["fat"] + 6 * canvas.coarse)
+    canvas.paint(at, skin + 2.6, hu["fat"] + 6 * canvas.coarse)
     canvas.paint(at, muscle, _muscle(canvas, hu))
     canvas.paint(at, wall, hu["fat"] + 5 * canvas.coarse)
-    _draw_ribs(canvas, build, (wall, muscle), hu)
+    _draw_ribs(canvas, build, (cage, muscle), hu)
     cavity = Cavity(wall, _diaphragm(at, build))
     _draw_chest(canvas, build, cavity, hu, rng)
     spine = _spine(build, rng)
@@ -123,23 +124,23 @@ def union_up(a: FloatGrid, b: FloatGrid) -> FloatGrid:
     return -union(-a, -b, 14)
 
 
-def _draw_ribs(canvas: Canvas, build: Build, walls: tuple[FloatGrid, FloatGrid], hu: Mapping[str, float]) -> None:
+def _draw_ribs(canvas: Canvas, build: Build, surfaces: tuple[FloatGrid, FloatGrid], hu: Mapping[str, float]) -> None:
     at = canvas.window((-230, -260, -90), (230, 100, HIGH_MM))
-    wall, muscle = (d[at.place] for d in walls)
+    cage, muscle = (surface[at.place] for surface in surfaces)
     turn = np.arctan2(np.abs(at.x), at.y - (build.centre_y + 15))  # 0 at the spine, pi at the breastbone
     pitch = 25 * build.scale
     level = (at.z + 42 * turn - 12 * np.sin(2 * turn)) / pitch
     which = np.rint(level)
     up = pitch * (level - which)
-    depth = wall - 6.5
+    depth = cage - 6.0
     end = np.clip(0.95 + 0.34 * (which + 1), 0.7, 2.3)  # the lowest ribs end in the flank
-    rib = np.sqrt((up / 6.2) ** 2 + (depth / 4.2) ** 2) * 4.8 - 4.8
+    rib = np.sqrt((up / 6.2) ** 2 + (depth / 3.8) ** 2) * 4.6 - 4.6
     rib = np.maximum(rib, ((-1.4) - which) * 10)
     bone = np.maximum(rib, (turn - end) * 90)
     gristle = np.maximum(np.maximum(rib, (end - turn) * 90), (2.2 - which) * 10)
     spongy = hu["spongy bone"] + 60 + 0 * bone
     canvas.paint(at, np.maximum(gristle, muscle + 2), hu["cartilage"])
-    canvas.paint(at, bone, np.where(bone > -2, 1.1 * hu["hard bone"], spongy))
+    canvas.paint(at, bone, np.where(bone > -2, 0.95 * hu["hard bone"], spongy))
     breastbone = ellipsoid(at, (0, build.centre_y - build.cavity_y - 6, 150), (19, 6, 75))
     canvas.paint(at, breastbone, np.where(breastbone > -2, hu["hard bone"], hu["spongy bone"]))
 
@@ -197,7 +198,7 @@ def _draw_back_muscles(canvas: Canvas, spine: Spine, hu: Mapping[str, float]) ->
         canvas.paint(at, psoas, hu["muscle"] + 4 * canvas.fine[at.place], solid=True)
         canvas.fill((side * 58, 26, -95), (20, 9, 75), hu["muscle"], solid=True)
         at = canvas.window((side * 36 - 40, 20, LOW_MM), (side * 36 + 40, 110, HIGH_MM))
-        erector = oval_section(at.x - side * 35, at.y - 60, 31, 20)
+        erector = oval_section(at.x - side * 33, at.y - 56, 29, 20)
         canvas.paint(at, np.abs(erector + 2 * canvas.coarse[at.place]) - 0.8, hu["fat"], opacity=0.55)
 
 
