@@ -16,6 +16,9 @@ from pydantic import BaseModel, ValidationError
 
 from gossamer.errors import ConfigurationError, GossamerError, UnknownKeyError
 
+UNKNOWN_KEY = ("extra_forbidden", "unexpected_keyword_argument")
+"""Pydantic's words for it: of a model, and of a dataclass."""
+
 Document = TypeVar("Document", bound=BaseModel)
 
 
@@ -53,11 +56,12 @@ def validate(raw: Any, kind: type[Document], what: str, error: type[GossamerErro
     try:
         return kind.model_validate(raw)
     except ValidationError as problem:
-        first = problem.errors()[0]
+        # A misspelt key shows as one that lacks and one too many; the second says more.
+        first = min(problem.errors(), key=lambda finding: finding["type"] not in UNKNOWN_KEY)
         where = ".".join(str(part) for part in first["loc"])
         more = problem.error_count() - 1
         rest = f" (and {more} more)" if more else ""
-        if first["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
+        if first["type"] in UNKNOWN_KEY:
             raise UnknownKeyError(f"{what}: unknown key {where!r}{_nearest(kind, first['loc'])}{rest}") from problem
         raise error(f"{what}: {where or 'document'}: {first['msg']}; found {first['input']!r:.80}{rest}") from problem
 

@@ -95,7 +95,7 @@ def test_one_bad_image_is_named_and_does_not_end_the_run(tmp_path, ct):
     assert (tmp_path / "out/HN-017/segmentations/Parotid_L.nii.gz").exists()
     assert "GOS-301: case HN-001, image" in " ".join(done.stderr.split())
     assert isinstance(done.exception, DataError)
-    assert "found 1 cases" in str(done.exception)
+    assert "found 1 that failed" in str(done.exception)
 
 
 def test_single_bad_image_gives_its_own_error(tmp_path, ct):

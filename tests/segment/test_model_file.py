@@ -182,6 +182,7 @@ def test_file_whose_hash_was_set_right_still_opens(path):
     [
         ({"structures": ["../../evil", "Parotid_R", "SpinalCord"]}, "name"),
         ({"structures": ["Parotid_L", "Parotid_L", "SpinalCord"]}, "twice"),
+        ({"structures": [["Parotid_L"], "Parotid_R", "SpinalCord"]}, "name"),
         ({"structures": ["Parotid_L", "Parotid_R"]}, "tensors"),
         ({"spacing_mm": [1e-4, 2.0, 2.0]}, "spacing"),
         ({"spacing_mm": [float("nan"), 2.0, 2.0]}, "finite"),
@@ -191,6 +192,7 @@ def test_file_whose_hash_was_set_right_still_opens(path):
         ({"patch_size": [8, 16, 17]}, "patch"),
         ({"network": {"name": "unet", "channels": [8, 16], "strides": [[0, 2, 2]]}}, "network"),
         ({"patch_size": [0, 16, 16]}, "patch"),
+        ({"patch_size": [float("inf"), 16, 16]}, "plan"),
         ({"network": {"name": "unet", "channels": [8] * 40, "strides": [[2, 2, 2]] * 39}}, "levels"),
         ({"network": {"name": "unet", "channels": [8, 2**20], "strides": [[2, 2, 2]]}}, "tensors"),
         ({"network": {"name": "os.system", "channels": [8, 16], "strides": [[2, 2, 2]]}}, "network"),
@@ -202,6 +204,14 @@ def test_file_whose_hash_was_set_right_still_opens(path):
 def test_plan_that_is_hostile_or_does_not_fit_is_refused(path, changes, found):
     with_plan(path, **changes)
     with pytest.raises(ModelFileError, match=found):
+        read_model(path)
+
+
+def test_tensors_that_overlap_in_the_file_are_refused(path):
+    header, data = header_of(path)
+    header["head.bias"]["data_offsets"] = [0, 12]
+    write_file(path, header, data)
+    with pytest.raises(ModelFileError, match="lie wrongly"):
         read_model(path)
 
 

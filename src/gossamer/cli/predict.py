@@ -60,8 +60,8 @@ def predict(
         raise failed[0]
     if failed:
         raise DataError(
-            f"wanted {len(images)} predictions; found {len(failed)} cases that could not be predicted, named above; "
-            "mend or remove them and run the same command again: it goes on where it stopped"
+            f"wanted {len(images)} predictions; found {len(failed)} that failed, named above; "
+            "mend or remove their images and run the same command again: it goes on where it stopped"
         )
 
 

@@ -41,7 +41,7 @@ def fill_masks(masks: PackedMasks, logit_planes: Iterator[Tensor], planned: Shap
         rows = np.flatnonzero(probabilities.max(axis=(1, 2)) >= THRESHOLD)
         planes = np.empty((len(rows), *masks.shape[1:]), dtype=np.bool_)
         for plane, row in zip(planes, rows, strict=True):
-            plane[:] = (weights_x @ (weights_y @ probabilities[row]).T).T >= THRESHOLD
+            np.greater_equal(weights_y @ (weights_x @ probabilities[row].T).T, THRESHOLD, out=plane)
         masks.set_plane(z, rows, planes)
 
 

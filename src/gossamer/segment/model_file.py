@@ -21,6 +21,7 @@ from typing import Any, BinaryIO
 import safetensors.torch
 import torch
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt
+from safetensors import SafetensorError
 from torch import Tensor
 
 from gossamer.atomic import write_atomically
@@ -159,6 +160,8 @@ def read_model(path: Path) -> Model:
         raise ModelFileError(
             f"wanted a model file; found none that can be read ({error.strerror}); check the path given with -m"
         ) from error
+    except SafetensorError as error:
+        raise _damaged("tensors that lie wrongly in the file") from error
     if not all(bool(torch.isfinite(tensor).all()) for tensor in params.values()):
         raise ModelFileError("wanted finite parameters; found nan or inf in the model file; its training has diverged")
     return Model(params, plan, description.record, description.intended_use, description.sha256)

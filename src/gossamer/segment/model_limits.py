@@ -35,7 +35,7 @@ def checked_plan(raw: dict[str, Any]) -> Plan:
     """
     try:
         plan = Plan.from_json(json.dumps(raw))
-    except ConfigurationError as error:
+    except (ConfigurationError, OverflowError) as error:
         raise ModelFileError(f"the model file's plan: {error}") from error
     low, high = SPACING_LIMITS_MM
     numbers = (*plan.spacing_mm, plan.hu_low, plan.hu_high, plan.hu_mean, plan.hu_sd)
@@ -50,10 +50,10 @@ def checked_plan(raw: dict[str, Any]) -> Plan:
     if len(plan.network.channels) > MAX_LEVELS:
         raise _unfit(f"a network of more than {MAX_LEVELS} levels")
     names = plan.structures
-    if not 0 < len(names) == len(set(names)) <= MAX_STRUCTURES:
-        raise _unfit(f"{len(names)} structures, or one of them twice; at most {MAX_STRUCTURES}")
     if not all(isinstance(name, str) and _STRUCTURE_NAME.fullmatch(name) for name in names):
         raise _unfit("a structure whose name is not made of letters, digits and _ ^ ~ + -")
+    if not 0 < len(names) == len(set(names)) <= MAX_STRUCTURES:
+        raise _unfit(f"{len(names)} structures, or one of them twice; at most {MAX_STRUCTURES}")
     return plan
 
 

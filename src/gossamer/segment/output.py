@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +26,9 @@ from gossamer.segment.masks import PackedMasks
 from gossamer.segment.model_file import Model
 
 IMAGE_SUFFIXES = (".nii.gz", ".nii")
+
+WRITERS = 2
+"""Masks written at a time: compression keeps a core busy each, and each holds one unpacked mask."""
 
 DATASET_IMAGE = "ct"
 """In a dataset every CT is called so; its case is the folder's name."""
@@ -136,9 +140,9 @@ def write_prediction(
         shutil.rmtree(draft, ignore_errors=True)
         (draft / "segmentations").mkdir(parents=True)
         grid = GridOf(source)
-        for name in masks:
-            if voxels[name]:
-                grid.write(draft / mask_file(name), masks[name].view(np.uint8))
+        found = [name for name in masks if voxels[name]]
+        with ThreadPoolExecutor(WRITERS) as pool:
+            list(pool.map(lambda name: grid.write(draft / mask_file(name), masks[name].view(np.uint8)), found))
         labels = _write_label_map(draft, grid, masks) if label_map else None
         voxel_ml = math.prod(image.frame.spacing_mm) / 1000
         record = PredictionRecord(
