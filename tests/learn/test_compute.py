@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from gossamer.learn.compute import compute_for, fastest_precision, working_type
+from gossamer.learn.compute import compute_for, fastest_precision, flushed_denormals, working_type
 from gossamer.learn.recipe import Recipe
 
 
@@ -49,3 +49,12 @@ def test_several_devices_share_a_batch_and_a_processor_is_one_device(monkeypatch
     monkeypatch.setattr("gossamer.learn.compute.Fabric", lambda **asked: asked)
     asked = compute_for(replace(toy_recipe, devices=2), accelerator)
     assert asked == {"accelerator": accelerator, "precision": "32-true"} | wanted
+
+
+def test_smallest_numbers_survive_outside_a_step():
+    compute_for(Recipe(), "cpu")
+    smallest = torch.tensor(5e-324, dtype=torch.float64)
+    assert smallest / 1 > 0
+    with flushed_denormals():
+        assert not smallest / 1 > 0
+    assert smallest / 1 > 0

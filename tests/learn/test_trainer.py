@@ -121,7 +121,7 @@ def test_one_step_equals_plain_pytorch(toy_cases, toy_plan, still, trainer_of, s
     maker = PatchMaker(toy_cases, toy_plan, still, 1, "A")
     batch = batch_of([maker.patch(0), maker.patch(1)], torch.device("cpu"))
     optimizer = torch.optim.AdamW(network.parameters(), 0.04 * still.learning_rate, betas=(0.9, 0.99))
-    segmentation_loss(network(batch.images), batch.targets, batch.annotated).backward()
+    segmentation_loss(network(batch.images), batch.targets, batch.annotated, still.dice).backward()
     optimizer.step()
     for name, tensor in parameters_of(network).items():
         torch.testing.assert_close(result.params[name], tensor, rtol=1e-4, atol=1e-6)

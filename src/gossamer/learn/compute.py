@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 import torch
@@ -11,6 +13,9 @@ from lightning_fabric import Fabric
 from gossamer.learn.recipe import Recipe
 
 Precision = Literal["32-true", "bf16-mixed"]
+
+POOL_STARTS = 2**20
+"""Numbers enough that PyTorch shares their sum among its threads."""
 
 
 def compute_for(recipe: Recipe, accelerator: Literal["auto", "cpu", "cuda"] = "auto") -> Fabric:
@@ -22,7 +27,8 @@ def compute_for(recipe: Recipe, accelerator: Literal["auto", "cpu", "cuda"] = "a
     """
     chosen = ("cuda" if torch.cuda.is_available() else "cpu") if accelerator == "auto" else accelerator
     torch.set_num_threads(recipe.threads)
-    torch.set_flush_denormal(True)  # sure voxels have gradients so small that processors fall to microcode for them
+    with flushed_denormals():
+        torch.ones(POOL_STARTS).sum()  # starts PyTorch's threads, which keep this setting for good
     torch.backends.cudnn.benchmark = False  # the fastest kernel may differ from run to run, and its rounding with it
     torch.backends.cudnn.deterministic = True
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it announces the precision on stderr
@@ -31,6 +37,21 @@ def compute_for(recipe: Recipe, accelerator: Literal["auto", "cpu", "cuda"] = "a
         return Fabric(accelerator=chosen, devices=1, precision=precision)
     # A batch is split over the devices and comes together before the loss, which so stays that of the whole batch.
     return Fabric(accelerator=chosen, devices=recipe.devices, strategy="dp", precision=precision)
+
+
+@contextmanager
+def flushed_denormals() -> Iterator[None]:
+    """Take the smallest numbers for 0, in this thread and for the while.
+
+    Voxels that are sure have gradients so small that processors fall to microcode for them. Elsewhere the setting
+    breaks what others compute: SciPy's KDTree overflows the stack on points at 0, whose next neighbour among the
+    numbers is one of those.
+    """
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(False)
 
 
 def fastest_precision(accelerator: Literal["cpu", "cuda"]) -> Precision:

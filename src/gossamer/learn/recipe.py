@@ -44,7 +44,7 @@ class Recipe:
     warm_up: float = 0.2
     weight_decay: float = 1e-2
     betas: tuple[float, float] = (0.9, 0.99)
-    dice: DiceForm = "linear"
+    dice: DiceForm = "logarithmic"
     bce_share: float = 1.0
     proximal_mu: float = 0.0
     structure_share: float = 2 / 3

@@ -20,7 +20,7 @@ from gossamer.errors import ScheduleError
 from gossamer.gossip.algorithm import Params
 from gossamer.gossip.trainer import TrainerState, TrainResult
 from gossamer.learn.batch import Batch, batch_of
-from gossamer.learn.compute import compute_for
+from gossamer.learn.compute import compute_for, flushed_denormals
 from gossamer.learn.losses import segmentation_loss
 from gossamer.learn.patches import PatchMaker
 from gossamer.learn.recipe import Recipe
@@ -96,7 +96,8 @@ class SegmentationTrainer:
             )
         load_parameters(self._network, params)
         start = [weight.detach().clone() for weight in self._weights] if self._recipe.proximal_mu else []
-        losses = [self._take_step(start) for _ in range(steps)]
+        with flushed_denormals():
+            losses = [self._take_step(start) for _ in range(steps)]
         self._optimizer.zero_grad(set_to_none=True)
         loss = float(torch.stack(losses).mean()) if losses else 0.0
         if not math.isfinite(loss):
