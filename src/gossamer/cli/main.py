@@ -1,0 +1,64 @@
+"""The ``gossamer`` command: nouns, then verbs; each command in a file of its own.
+
+Only typer is imported before a command is known, so that ``gossamer --help`` answers at once. Results go to
+stdout, progress and words to stderr. The exit status tells classes of errors apart (``gossamer.errors``).
+"""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from gossamer import __version__
+from gossamer.cli.demo import demo
+from gossamer.cli.evaluate import evaluate
+from gossamer.cli.import_ import import_app
+from gossamer.cli.names import names_app
+from gossamer.cli.phantom import phantom
+from gossamer.cli.predict import predict
+from gossamer.cli.study import study_app
+from gossamer.errors import GossamerError
+
+EXIT_INTERRUPTED = 130
+"""128 + SIGINT, as shells have it."""
+
+app = typer.Typer(
+    name="gossamer",
+    help="Hospitals train one organ-segmentation model together, by gossip, without a server.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+app.command()(demo)
+app.add_typer(study_app, name="study")
+app.add_typer(import_app, name="import")
+app.command()(predict)
+app.command()(evaluate)
+app.command()(phantom)
+app.add_typer(names_app, name="names")
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"gossamer {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: bool = typer.Option(False, "--version", help="Show the version and exit.", callback=_show_version),
+) -> None:
+    """Hospitals train one organ-segmentation model together, by gossip, without a server."""
+
+
+def main() -> None:
+    """Run the command line; an error on purpose ends as one message and its exit status."""
+    try:
+        app()
+    except GossamerError as error:
+        typer.echo(f"{error.code}: {error}", err=True)
+        sys.exit(error.exit_status)
+    except KeyboardInterrupt:
+        typer.echo("Stopped. The same command again goes on from here.", err=True)
+        sys.exit(EXIT_INTERRUPTED)

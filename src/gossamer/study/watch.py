@@ -1,0 +1,42 @@
+"""Being told how a study goes: a terminal draws bars, a log writes lines, a test counts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Protocol
+
+
+class Task(Protocol):
+    """Something that takes a while."""
+
+    def advance(self, steps: float, note: str = "") -> None:
+        """So much more is done; ``note`` says where it stands."""
+        ...
+
+
+class Watch(Protocol):
+    """Whoever looks on."""
+
+    def task(self, what: str, total: float) -> AbstractContextManager[Task]:
+        """Something of ``total`` steps begins."""
+        ...
+
+    def say(self, text: str) -> None:
+        """Something worth a line."""
+        ...
+
+
+class Unwatched:
+    """Nobody looks on."""
+
+    @contextmanager
+    def task(self, what: str, total: float) -> Iterator[Task]:
+        """Nothing is shown."""
+        yield self
+
+    def advance(self, steps: float, note: str = "") -> None:
+        """Nothing is shown."""
+
+    def say(self, text: str) -> None:
+        """Nothing is shown."""
