@@ -1,0 +1,179 @@
+"""Memory and time of predicting one large CT with many structures, beside the bare network on the same windows.
+
+Run: python benchmarks/prediction.py [--structures 30] [--spacing 2.5] [--threads 2]
+
+The CT is noise in a body, 512x512x300 voxels. The network's parameters are random, its biases set so that each
+structure has scattered voxels in every plane: real organs are in fewer planes, and cheaper.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from gossamer.data.frame import Frame
+from gossamer.data.image import Image, write_nifti
+from gossamer.data.plan import NetworkPlan, Plan
+from gossamer.nets import SegmentationNetwork, build_network, parameters_of
+from gossamer.segment import predict
+from gossamer.segment.model_file import ModelRecord, read_model, write_model
+from gossamer.segment.output import ImageFile, write_prediction
+from gossamer.segment.sliding import logit_planes
+
+SHAPE = (300, 512, 512)
+SPACING_MM = (2.5, 0.98, 0.98)
+SHARE_OF_BODY = 0.01
+
+
+class Timed(nn.Module):
+    """A network that counts its windows and seconds."""
+
+    def __init__(self, network: SegmentationNetwork) -> None:
+        super().__init__()
+        self.network = network
+        self.windows = 0
+        self.seconds = 0.0
+
+    def forward(self, images: Tensor) -> Tensor:
+        """The network's logits."""
+        began = time.perf_counter()
+        logits: Tensor = self.network(images)
+        self.seconds += time.perf_counter() - began
+        self.windows += 1
+        return logits
+
+
+class TimedPlanes:
+    """``logit_planes``, with the time at which it was first asked and the seconds spent in it."""
+
+    def __init__(self) -> None:
+        self.began = 0.0
+        self.seconds = 0.0
+
+    def __call__(self, *arguments: Any, **keywords: Any) -> Iterator[Tensor]:
+        """The planes."""
+        self.began = time.perf_counter()
+        planes = logit_planes(*arguments, **keywords)
+        while True:
+            began = time.perf_counter()
+            plane = next(planes, None)
+            self.seconds += time.perf_counter() - began
+            if plane is None:
+                return
+            yield plane
+
+
+def make_plan(structures: int, spacing_mm: float) -> Plan:
+    """A plan as the preset has it, with many structures."""
+    return Plan(
+        structures=tuple(f"Structure_{i}" for i in range(structures)),
+        spacing_mm=(spacing_mm,) * 3,
+        patch_size=(64, 64, 64),
+        hu_low=-200.0,
+        hu_high=300.0,
+        hu_mean=0.0,
+        hu_sd=100.0,
+        position_channels=True,
+        network=NetworkPlan("unet", (24, 48, 96, 192), ((2, 2, 2),) * 3),
+    )
+
+
+def make_ct() -> Image:
+    """Noise in an elliptic body, in air; int16."""
+    rng = np.random.default_rng(0)
+    y, x = np.ogrid[: SHAPE[1], : SHAPE[2]]
+    body = ((y - 256) / 150) ** 2 + ((x - 256) / 220) ** 2 < 1
+    voxels = np.full(SHAPE, -1000, dtype=np.int16)
+    for plane in voxels:
+        plane[body] = rng.integers(-150, 200, np.count_nonzero(body), dtype=np.int16)
+    return Image(voxels, Frame.canonical(SHAPE, SPACING_MM))
+
+
+def set_biases(network: SegmentationNetwork, plan: Plan) -> None:
+    """Let each structure fill its share of a window of noise."""
+    noise = torch.randn(1, plan.input_channels, *plan.patch_size, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        logits = network(noise)[0].flatten(1)
+    assert network.head.bias is not None
+    with torch.no_grad():
+        network.head.bias -= torch.quantile(logits, 1 - SHARE_OF_BODY, dim=1)
+
+
+def peak_gib() -> float:
+    """Largest resident memory of this process so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+
+
+def main() -> None:
+    """Print the figures."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--structures", type=int, default=30)
+    parser.add_argument("--spacing", type=float, default=2.5, help="of the plan, along all axes, in mm")
+    parser.add_argument("--threads", type=int, default=2)
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    with tempfile.TemporaryDirectory() as folder:
+        measure(Path(folder), make_plan(arguments.structures, arguments.spacing))
+
+
+def measure(folder: Path, plan: Plan) -> None:
+    """Predict one CT and write its masks."""
+    network = build_network(plan)
+    set_biases(network.eval(), plan)
+    record = ModelRecord(arm="benchmark", seed=0, sites={}, steps=0, rounds=0, gossamer_version="0")
+    write_model(folder / "model.safetensors", parameters_of(network), plan, record)
+    model = read_model(folder / "model.safetensors")
+    image = make_ct()
+    write_nifti(folder / "ct.nii.gz", image.voxels, image.frame)
+    print(f"CT {'x'.join(map(str, reversed(SHAPE)))}, {len(plan.structures)} structures at {plan.spacing_mm[0]} mm")
+    print(f"before: {peak_gib():.2f} GiB resident")
+
+    network, planes = Timed(model.network), TimedPlanes()
+    predict.logit_planes = planes
+    began = time.perf_counter()
+    masks = predict.predict_masks(network, plan, image)
+    predicted = time.perf_counter()
+    predicted_gib = peak_gib()
+    write_prediction(folder, ImageFile("case", folder / "ct.nii.gz"), image, masks, model, label_map=False)
+    written = time.perf_counter()
+    bare_s = run_bare(model.network, plan, network.windows)
+
+    filled = np.mean(list(masks.voxels().values())) / image.voxels.size
+    print(f"each structure fills {filled:.2%} of the image; {network.windows} windows\n")
+    print("                                   seconds   to the bare network")
+    for what, seconds in (
+        ("bare network on the same windows", bare_s),
+        ("bring the image onto the plan's grid", planes.began - began),
+        ("network", network.seconds),
+        ("weigh and add up windows", planes.seconds - network.seconds),
+        ("post-processing: back to the CT's grid", predicted - planes.began - planes.seconds),
+        ("prediction, all of it", predicted - began),
+        ("write the masks", written - predicted),
+    ):
+        print(f"{what:40}{seconds:7.1f}{seconds / bare_s:8.2f}")
+    share = (written - planes.began - planes.seconds) / (written - began)
+    print(f"\npost-processing and writing take {share:.0%} of the time")
+    print(f"peak {predicted_gib:.2f} GiB after prediction, {peak_gib():.2f} GiB after writing")
+
+
+def run_bare(network: SegmentationNetwork, plan: Plan, windows: int) -> float:
+    """Seconds of nothing but the network."""
+    window = torch.zeros(1, plan.input_channels, *plan.patch_size)
+    began = time.perf_counter()
+    with torch.inference_mode():
+        for _ in range(windows):
+            network(window)
+    return time.perf_counter() - began
+
+
+if __name__ == "__main__":
+    main()
