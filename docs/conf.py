@@ -7,9 +7,15 @@ from gossamer import __version__
 project = "Gossamer"
 author = "the Gossamer developers"
 release = version = __version__
-copyright = "the Gossamer developers; Apache-2.0"
+copyright = "the Gossamer developers; Apache-2.0"  # noqa: A001  # the name that Sphinx reads
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.autosummary", "sphinx.ext.napoleon", "sphinxcontrib.typer"]
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.napoleon",
+    "sphinxcontrib.typer",
+]
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
 exclude_patterns = ["_build"]
