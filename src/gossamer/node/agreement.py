@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from gossamer.errors import ScheduleError
 from gossamer.gossip.algorithm import GossipAlgorithm
 from gossamer.gossip.topology import Topology
+from gossamer.wire.codec import MAX_SITE_NAME, is_site_name
 
 ONE_HOUR_S = 3600.0
 """Longer than the slowest hand-over of a model that FeTS saw between two hospitals (431 s up, 217 s down)."""
@@ -39,7 +40,8 @@ class Agreement:
         """Check what cannot work.
 
         Raises:
-            ScheduleError: a number is out of range, or the algorithm's laws do not hold on the topology.
+            ScheduleError: a number is out of range, a site's name cannot stand in a message, or the algorithm's laws
+                do not hold on the topology.
         """
         if not re.fullmatch("[0-9a-f]{64}", self.federation):
             raise ScheduleError(
@@ -51,6 +53,12 @@ class Agreement:
                 f"wanted at least one round and a positive time before a share is sent again; found {self.rounds} and "
                 f"{self.resend_after_s} s; correct the settings"
             )
+        for site in self.topology.sites:
+            if not is_site_name(site):
+                raise ScheduleError(
+                    f"wanted site names of 1 to {MAX_SITE_NAME} printable characters; found {site!a:.60}; "
+                    "every peer would refuse its messages: rename it"
+                )
         self.algorithm.check(self.topology)
 
     @property

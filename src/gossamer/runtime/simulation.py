@@ -177,12 +177,13 @@ class Simulation:
         Raises:
             StorageError: it is damaged, or of another simulation.
         """
-        fingerprint, agenda, carrier, book, self._got_on_s, sites = unpack(data, _KINDS)
-        if fingerprint != self._fingerprint():
+        record = unpack(data, _KINDS)
+        if not isinstance(record, tuple) or record[:1] != (self._fingerprint(),):
             raise StorageError(
                 "wanted a checkpoint of this simulation; found one of other sites, settings or seeds, in its folder; "
                 "give each simulation a folder of its own, or remove the checkpoint to begin anew"
             )
+        _, agenda, carrier, book, self._got_on_s, sites = record
         self._agenda.load(agenda)
         self._carrier.load(carrier)
         self._book.load(book)

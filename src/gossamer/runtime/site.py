@@ -16,10 +16,11 @@ from gossamer.node.snapshot import SNAPSHOT_KINDS, Snapshot
 
 @dataclass(frozen=True, eq=False)
 class Kept:
-    """What is on a site's disk: the node and the trainer that made it, always together."""
+    """What is on a site's disk: the node and the trainer that made it, always together, and that phase's loss."""
 
     snapshot: Snapshot
     trainer_state: TrainerState
+    loss: float
 
 
 SITE_KINDS: tuple[type, ...] = (*SNAPSHOT_KINDS, Kept, Train, TrainerState)
@@ -50,19 +51,19 @@ class SimulatedSite:
         self.node: Node | None = node
         self.trainer = trainer
         self.trainer_state = trainer.state()
-        self.disk = Kept(node.snapshot(), self.trainer_state)
+        self.loss = 0.0
+        self.disk = Kept(node.snapshot(), self.trainer_state, self.loss)
         self.life = 0
         self.training: Train | None = None
         self.alarm_s: float | None = None
         self.events = 0
-        self.loss = 0.0
         self.bytes_sent = 0
         self.refusals: Counter[str] = Counter()
         self.model: Params | None = None
 
     def persist(self, snapshot: Snapshot) -> None:
         """Put the node's snapshot on the disk, with the state of its trainer."""
-        self.disk = Kept(snapshot, self.trainer_state)
+        self.disk = Kept(snapshot, self.trainer_state, self.loss)
 
     def train(self, steps: int) -> Params:
         """Do the local phase that goes on."""
@@ -80,7 +81,7 @@ class SimulatedSite:
     def start_again(self) -> None:
         """Go on from the disk."""
         self.life += 1
-        self.trainer_state = self.disk.trainer_state
+        self.trainer_state, self.loss = self.disk.trainer_state, self.disk.loss
         self.trainer.restore(self.trainer_state)
         self.node = Node.from_snapshot(self.agreement, self.disk.snapshot)
 

@@ -12,7 +12,17 @@ from collections.abc import Mapping
 from math import isfinite
 
 from gossamer.gossip.algorithm import Mass, Share, SiteId
-from gossamer.wire.frame import Buffer, Frame, Header, build_frame, parse_object, read_header, read_tensors, wire_error
+from gossamer.wire.frame import (
+    METADATA,
+    Buffer,
+    Frame,
+    Header,
+    build_frame,
+    parse_object,
+    read_header,
+    read_tensors,
+    wire_error,
+)
 from gossamer.wire.limits import Limits
 from gossamer.wire.messages import Envelope, Message, Receipt, ShareMessage
 
@@ -25,6 +35,11 @@ _COUNT = re.compile(r"0|[1-9][0-9]{0,17}", re.ASCII)
 _HASH = re.compile(r"[0-9a-f]{64}")
 _HEX_FLOAT = re.compile(r"0x[01]\.[0-9a-f]{1,13}p[+-][0-9]{1,4}")
 MAX_SITE_NAME = 200
+
+
+def is_site_name(name: str) -> bool:
+    """Whether a site may be called so: what people see in a log must be what stands there."""
+    return 0 < len(name) <= MAX_SITE_NAME and name.isprintable()
 
 
 def encode(message: Message) -> Frame:
@@ -55,7 +70,7 @@ def decode(data: Frame | Buffer, limits: Limits) -> Message:
     if kind not in _FIELDS:
         raise wire_error("kind", " or ".join(_FIELDS), kind)
     if fields.keys() != _FIELDS[kind]:
-        raise wire_error("__metadata__", f"the fields {', '.join(sorted(_FIELDS[kind]))}", sorted(fields))
+        raise wire_error(METADATA, f"the fields {', '.join(sorted(_FIELDS[kind]))}", sorted(fields))
     if fields["protocol"] != PROTOCOL:
         raise wire_error("protocol", f"version {PROTOCOL} (update the older site)", fields["protocol"])
     envelope = Envelope(
@@ -131,6 +146,6 @@ def _matching(fields: Mapping[str, str], field: str, pattern: re.Pattern[str]) -
 
 def _site(fields: Mapping[str, str], field: str) -> SiteId:
     name = fields[field]
-    if not 0 < len(name) <= MAX_SITE_NAME or not name.isprintable():
+    if not is_site_name(name):
         raise wire_error(field, f"a site's name of 1 to {MAX_SITE_NAME} printable characters", name)
     return SiteId(name)

@@ -35,6 +35,7 @@ DTYPES: Mapping[str, torch.dtype] = {
 }
 _NAMES = {dtype: name for name, dtype in DTYPES.items()}
 
+METADATA = "__metadata__"
 LENGTH_BYTES = 8
 MAX_AXES = 8
 MAX_EXTENT = 2**40
@@ -96,12 +97,21 @@ class Header:
 
 
 def build_frame(metadata: Mapping[str, str], tensors: Mapping[str, Tensor]) -> Frame:
-    """Put tensors behind a header. The same arguments give the same bytes; contiguous CPU tensors are not copied."""
+    """Put tensors behind a header. The same arguments give the same bytes; contiguous CPU tensors are not copied.
+
+    Raises:
+        TypeError: a tensor is of a dtype that is not in ``DTYPES``.
+        ValueError: a tensor bears the metadata's name.
+    """
+    if METADATA in tensors:
+        raise ValueError(f"wanted tensors; found one named '{METADATA}', as the format names its metadata; rename it")
     laid: list[Tensor] = []
-    document: dict[str, Any] = {"__metadata__": dict(metadata)}
+    document: dict[str, Any] = {METADATA: dict(metadata)}
     end = 0
     # Wide numbers first, as the library has it: then each tensor is aligned to its own width.
     for name, tensor in sorted(tensors.items(), key=lambda item: (-item[1].element_size(), item[0])):
+        if tensor.dtype not in _NAMES:
+            raise TypeError(f"wanted a dtype among {', '.join(DTYPES)}; found {tensor.dtype} in {name!a}; convert it")
         flat = tensor.detach().cpu().contiguous()
         begin, end = end, end + flat.nbytes
         document[name] = {"dtype": _NAMES[flat.dtype], "shape": list(flat.shape), "data_offsets": [begin, end]}
@@ -127,9 +137,9 @@ def read_header(data: Frame | Buffer, max_header_bytes: int) -> Header:
     if size_bytes > max_header_bytes or size_bytes > len(start):
         raise wire_error("length", f"a header of at most {min(max_header_bytes, len(start))} bytes", size_bytes)
     document = parse_object(bytes(start[LENGTH_BYTES:size_bytes]), "header")
-    metadata = document.pop("__metadata__", {})
+    metadata = document.pop(METADATA, {})
     if not isinstance(metadata, dict) or not all(isinstance(text, str) for text in metadata.values()):
-        raise wire_error("__metadata__", "text by name", metadata)
+        raise wire_error(METADATA, "text by name", metadata)
     entries = sorted(
         (_entry(name, said) for name, said in document.items()), key=lambda entry: (entry.begin, entry.end)
     )
@@ -159,13 +169,15 @@ def read_tensors(data: Frame | Buffer, header: Header) -> dict[str, Tensor]:
 
 
 def parse_object(text: str | bytes, field: str) -> dict[str, Any]:
-    """Read a JSON object from outside: no name twice, no NaN.
+    """Read a JSON object from outside: UTF-8, no name twice, no NaN.
 
     Raises:
         WireError: it is none.
     """
     try:
-        document = json.loads(text, object_pairs_hook=_each_once, parse_constant=_no_constant)
+        # Of bytes ``json.loads`` would guess the encoding, and so read frames that other libraries do not.
+        said = text if isinstance(text, str) else text.decode()
+        document = json.loads(said, object_pairs_hook=_each_once, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
         raise wire_error(field, "JSON", text) from error
     if not isinstance(document, dict):

@@ -2,11 +2,13 @@
 
 Values are None, booleans, numbers, text, bytes, tensors, sequences (they come back as tuples), mappings, and frozen
 dataclasses of kinds that the caller lists: no other class is ever made, so reading runs no code. A tensor that occurs
-several times is written once, and is one tensor again after reading.
+several times is written once, and is one tensor again after reading. A SHA-256 of everything stands in the header, so
+that no flipped bit is taken for a value.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields, is_dataclass
@@ -28,7 +30,7 @@ def pack(value: Any, kinds: Kinds) -> Frame:
     """
     packer = _Packer(kinds)
     text = json.dumps(packer.plain(value), separators=(",", ":"))
-    return build_frame({"value": text}, packer.tensors)
+    return build_frame({"sha256": _sha256(text, packer.tensors), "value": text}, packer.tensors)
 
 
 def unpack(data: Frame | Buffer, kinds: Kinds) -> Any:
@@ -40,12 +42,23 @@ def unpack(data: Frame | Buffer, kinds: Kinds) -> Any:
     by_name = {kind.__name__: kind for kind in kinds}
     try:
         header = read_header(data, data.size_bytes if isinstance(data, Frame) else len(data))
-        return _value(json.loads(header.metadata["value"]), read_tensors(data, header), by_name)
+        text, tensors = header.metadata["value"], read_tensors(data, header)
+        if header.metadata["sha256"] != _sha256(text, tensors):
+            raise ValueError("another SHA-256 than the one it bears")
+        return _value(json.loads(text), tensors, by_name)
     except (WireError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise StorageError(
             f"wanted values that this version of Gossamer wrote; found: {str(error)[:200]}; "
             "the file is damaged or of another version: remove it to begin anew"
         ) from error
+
+
+def _sha256(text: str, tensors: Mapping[str, Tensor]) -> str:
+    """Of the frame that holds all but this sum itself: names, dtypes and shapes are in it, not numbers alone."""
+    digest = hashlib.sha256()
+    for piece in build_frame({"value": text}, tensors).pieces():
+        digest.update(piece)
+    return digest.hexdigest()
 
 
 class _Packer:
