@@ -1,5 +1,6 @@
 """A made-up study: four hospitals, 32 validation patients, seven organs of which many are not drawn, two seeds."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -207,3 +208,19 @@ def cases_csv(study, tmp_path_factory):
     path = tmp_path_factory.mktemp("study") / "cases.csv"
     write_cases(path, study[1])
     return path
+
+
+@pytest.fixture(scope="session")
+def toy_workspace(toy_home, toy_settings, tmp_path_factory):
+    """The toy study of ``tests/conftest.py``, planned and prepared."""
+    from gossamer.study.watch import Unwatched
+    from gossamer.study.workspace import open_datasets, open_workspace
+
+    folder = tmp_path_factory.mktemp("workspace")
+    return open_workspace(toy_settings, open_datasets(toy_settings, toy_home), folder, Unwatched())
+
+
+@pytest.fixture
+def workspace(toy_workspace, tmp_path):
+    """The same, with a folder for results of its own."""
+    return dataclasses.replace(toy_workspace, folder=tmp_path / "results")

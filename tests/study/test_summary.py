@@ -1,12 +1,15 @@
-"""The closing table on the terminal."""
+"""The tables on the terminal."""
 
 import re
 from pathlib import Path
 
 from rich.console import Console
 
+from gossamer.data.dataset import Dataset
+from gossamer.data.phantom import write_cohort
+from gossamer.data.phantom.hospital import Hospital, Scanner
 from gossamer.study.report import render
-from gossamer.study.summary import closing_table
+from gossamer.study.summary import closing_table, opening_table
 
 
 def printed(results, cases_csv):
@@ -37,11 +40,21 @@ def test_table_fits_a_terminal_of_eighty_columns(study, cases_csv):
 def test_example_in_the_documentation_prints_the_arms(study, cases_csv, tmp_path, capsys, monkeypatch):
     page = Path(__file__).parents[2] / "docs" / "concepts" / "report.md"
     (example,) = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL)
-    folder = tmp_path / "my-study"
-    folder.mkdir()
+    folder = tmp_path / "runs" / "openkbp"
+    folder.mkdir(parents=True)
     (folder / "results.json").write_text(study[0].model_dump_json())
     (folder / "cases.csv").write_bytes(cases_csv.read_bytes())
     monkeypatch.chdir(tmp_path)
     exec(example, {})
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == [
         "local-only", "pooled", "fedavg", "gossip"]  # fmt: skip
+
+
+def test_opening_table_says_who_draws_what_and_how_often(tmp_path):
+    hospital = Hospital("A", Scanner(spacing_mm=(6.0, 6.0, 6.0)), coverage={"Spleen": 0.0})
+    [folder] = write_cohort(tmp_path, hospitals=[hospital], train=1, val=1)
+    console = Console(width=100, color_system=None)
+    with console.capture() as capture:
+        console.print(opening_table({"A": Dataset.open(folder)}, ("Liver", "Spleen")))
+    assert capture.get().splitlines()[1].split("  ")[0] == "A"
+    assert "1 + 1  6.0 × 6.0 × 6.0  Liver; never Spleen" in capture.get()

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from gossamer.study.watch import as_clock
+
 SECONDS_BETWEEN_LINES = 60.0
 """Without a terminal nobody looks at each second, and a log should stay readable."""
+
+SECONDS_BETWEEN_TICKS = 5.0
+"""How often a log looks whether a line is due: a phase that lasts long must not look like one that hangs."""
 
 
 class Teller:
@@ -22,14 +27,15 @@ class Teller:
 
     def say(self, text: str) -> None:
         """One line of words."""
-        self.console.print(text, markup=False)
+        self.console.print(text, markup=False, soft_wrap=True)
 
     @contextmanager
     def task(self, what: str, total: float) -> Iterator[_Bar | _Lines]:
         """Something of ``total`` steps, shown until the block ends."""
         if not self.console.is_terminal:
-            lines = _Lines(self, what, total)
-            yield lines
+            lines = _Lines(self.say, what, total)
+            with _ticking(lines.tick):
+                yield lines
             lines.end()
             return
         columns = (
@@ -57,30 +63,67 @@ class _Bar:
             self._progress.update(self._task, note=note)
         self._progress.advance(self._task, steps)
 
+    def skip(self, steps: float) -> None:
+        self._progress.advance(self._task, steps)
+
 
 class _Lines:
-    """A line a minute in a log."""
+    """A line a minute in a log, whether or not it gets on."""
 
-    def __init__(self, teller: Teller, what: str, total: float) -> None:
-        self._teller = teller
+    def __init__(
+        self, say: Callable[[str], None], what: str, total: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._say = say
         self._what = what
         self._total = total
-        self._done = 0.0
-        self._began = self._spoke = time.monotonic()
-        teller.say(f"{what} …")
+        self._clock = clock
+        self._done = self._skipped = 0.0
+        self._note = ""
+        self._saying = threading.Lock()
+        self._began = self._spoke = clock()
+        say(f"{what} …")
 
     def advance(self, steps: float, note: str = "") -> None:
         self._done += steps
-        now = time.monotonic()
-        if now - self._spoke >= SECONDS_BETWEEN_LINES:
+        self._note = note or self._note
+        self.tick()
+
+    def skip(self, steps: float) -> None:
+        self._skipped += steps
+
+    def tick(self) -> None:
+        """Say a line if one is due."""
+        with self._saying:
+            now = self._clock()
+            if now - self._spoke < SECONDS_BETWEEN_LINES:
+                return
             self._spoke = now
-            share = self._done / self._total if self._total else 1.0
-            left = (now - self._began) * (1 - share) / share if share else 0.0
-            self._teller.say(f"{self._what}: {share:.0%}, {_clock(left)} left{', ' + note if note else ''}")
+            there = self._done + self._skipped
+            words = [f"{there / self._total:.0%}" if self._total else "begun"]
+            if self._done:
+                left_s = (now - self._began) * max(0.0, self._total - there) / self._done
+                words.append(f"{as_clock(left_s)} left")
+            if self._note:
+                words.append(self._note)
+            self._say(f"{self._what}: {', '.join(words)}")
 
     def end(self) -> None:
-        self._teller.say(f"{self._what}: done in {_clock(time.monotonic() - self._began)}")
+        self._say(f"{self._what}: done in {as_clock(self._clock() - self._began)}")
 
 
-def _clock(seconds: float) -> str:
-    return str(timedelta(seconds=round(seconds)))
+@contextmanager
+def _ticking(tick: Callable[[], None]) -> Iterator[None]:
+    """Call ``tick`` now and then, whatever else this process computes."""
+    ended = threading.Event()
+
+    def run() -> None:
+        while not ended.wait(SECONDS_BETWEEN_TICKS):
+            tick()
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()

@@ -26,6 +26,8 @@ def demo(
     from gossamer.study.config import Study
     from gossamer.study.presets import read_preset
     from gossamer.study.run import outline, run_study
+    from gossamer.study.summary import opening_table
+    from gossamer.study.workspace import open_datasets
 
     teller = Teller()
     training, validation = PATIENTS
@@ -33,7 +35,10 @@ def demo(
     with teller.task("drawing patients", len(HOSPITALS) * (training + validation)) as task:
         write_cohort(cohort, train=training, val=validation, seed=seed, on_patient=lambda: task.advance(1))
     study = Study.model_validate(tomllib.loads(read_preset("demo")))
-    teller.say(outline(study, [hospital.name for hospital in HOSPITALS]))
+    datasets = open_datasets(study, cohort)
+    teller.say("Four hospitals, synthetic patients: nothing in them is real.")
+    teller.console.print(opening_table(datasets, study.structures))
+    teller.say(outline(study, datasets))
     results = run_study(study, home=cohort, folder=out, watch=teller, pictures=True)
     show_results(results, out)
     teller.say("Next, your own data: gossamer import --help")

@@ -6,7 +6,9 @@ stdout, progress and words to stderr. The exit status tells classes of errors ap
 
 from __future__ import annotations
 
+import signal
 import sys
+from types import FrameType
 
 import typer
 
@@ -52,13 +54,23 @@ def _root(
     """Hospitals train one organ-segmentation model together, by gossip, without a server."""
 
 
+class _Interrupted(BaseException):
+    """Ctrl-C. Not a KeyboardInterrupt, which typer swallows: some releases without a word, some with another status."""
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> None:
+    raise _Interrupted
+
+
 def main() -> None:
     """Run the command line; an error on purpose ends as one message and its exit status."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else the shell wants it ignored
+        signal.signal(signal.SIGINT, _interrupt)
     try:
         app()
     except GossamerError as error:
         typer.echo(f"{error.code}: {error}", err=True)
         sys.exit(error.exit_status)
-    except KeyboardInterrupt:
+    except _Interrupted:
         typer.echo("Stopped. The same command again goes on from here.", err=True)
         sys.exit(EXIT_INTERRUPTED)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
 study_app = typer.Typer(
     help="Compare training alone, pooled training, FedAvg and gossip at equal compute.", no_args_is_help=True
 )
+
+WIDE = 400
+"""Columns of a file or a pipe, where no part of a table may be cut off."""
 
 Folder = Annotated[Path, typer.Argument(help="Folder of a study, as 'study run' made it.", show_default=False)]
 Json = Annotated[bool, typer.Option("--json", help="Print the results as JSON instead of a table.")]
@@ -43,12 +47,18 @@ def run(
     """Run a study: all arms and seeds. Interrupted, the same command goes on where it stopped."""
     from gossamer.cli.console import Teller
     from gossamer.study.config import read_study
+    from gossamer.study.outcome import refuse_private_pictures
     from gossamer.study.run import outline, run_study
+    from gossamer.study.summary import opening_table
     from gossamer.study.workspace import open_datasets
 
     teller = Teller()
     settings = read_study(study)
-    teller.say(outline(settings, open_datasets(settings, study.parent)))
+    datasets = open_datasets(settings, study.parent)
+    if images:
+        refuse_private_pictures(datasets)
+    teller.console.print(opening_table(datasets, settings.structures))
+    teller.say(outline(settings, datasets))
     if not dry_run:
         results = run_study(settings, home=study.parent, folder=out, watch=teller, pictures=images)
         show_results(results, out, as_json=as_json)
@@ -94,5 +104,6 @@ def show_results(results: StudyResults, folder: Path, *, as_json: bool = False) 
 
         from gossamer.study.summary import closing_table
 
-        Console().print(closing_table(results, folder / CASES))
+        console = Console(width=None if sys.stdout.isatty() else WIDE)
+        console.print(closing_table(results, folder / CASES))
     typer.echo(f"{folder / REPORT}: open it in a browser.", err=True)

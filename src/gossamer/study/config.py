@@ -11,6 +11,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, field_validator
 
+from gossamer.data.description import SAFE_ID
 from gossamer.data.labels import standard_name
 from gossamer.data.planning import DEFAULT_RULES, PlanRules
 from gossamer.documents import parse_toml
@@ -85,17 +86,39 @@ class Study(_Section):
     validations: PositiveInt = 7
     """How often each run is scored on validation patients while it trains; the best of these is its checkpoint."""
     select_on: str = "dsc"
-    """Metric by which checkpoint and schedule are chosen."""
+    """Metric by which checkpoint and schedule are chosen: on the plan's grid, where only DSC is cheap enough."""
     tolerance_mm: dict[str, PositiveFloat] = Field(default_factory=dict)
     """Surface DSC tolerance by structure, where it differs from ``gossamer.evaluate.tolerance``."""
     plan: PlanRules = DEFAULT_RULES
     recipe: Recipe = Recipe()
     arms: dict[str, Arm] = Field(min_length=1)
 
+    @field_validator("select_on")
+    @classmethod
+    def _metric_is_taken_while_training(cls, metric: str) -> str:
+        check_metrics((metric,))
+        if metric != "dsc":
+            raise ValueError("checkpoints and schedules are chosen by 'dsc', the one metric taken while training")
+        return metric
+
+    @field_validator("structures", "seeds")
+    @classmethod
+    def _each_once(cls, values: tuple[object, ...]) -> tuple[object, ...]:
+        if len(set(values)) < len(values):
+            raise ValueError("each may stand here once")
+        return values
+
     @field_validator("arms")
     @classmethod
     def _arms_make_sense(cls, arms: dict[str, Arm]) -> dict[str, Arm]:
         for name, arm in arms.items():
+            if not SAFE_ID.fullmatch(name):
+                raise ValueError(
+                    f"arm {name!r}: its name becomes a folder's; take at most 64 letters, digits, '.', '_' or '-', "
+                    "a letter or digit first"
+                )
+            if len({schedule.name for schedule in arm.schedules}) < len(arm.schedules):
+                raise ValueError(f"arm {name!r}: two of its schedules are the same; name each once")
             for schedule in arm.schedules:
                 if (arm.kind == "federated") != (schedule.local_steps is not None):
                     raise ValueError(
@@ -121,7 +144,6 @@ def read_study(path: Path) -> Study:
             f"wanted a study file; there is none at {path.name!r}; write one with: gossamer study new {path.name}"
         ) from error
     study = parse_toml(text, Study, f"study file {path.name}")
-    check_metrics((study.select_on,))
     for structure in (*study.structures, *study.tolerance_mm):
         standard_name(structure)
     return study

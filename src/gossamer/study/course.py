@@ -1,7 +1,8 @@
 """The course of one run: simulate its federation, look at it on the way, score it at the end.
 
 Everything a run needs to go on after an interruption lies in its folder: the simulation's checkpoint, the curve and
-the best models so far, and the time spent. A run with a ``run.json`` is finished.
+the best models so far, and the time spent. Curve and time are written after every round and before the checkpoint that
+holds it, so that neither is ever older than the checkpoint. A run with a ``run.json`` is finished.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ import hashlib
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from statistics import fmean
 from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict
@@ -23,15 +23,15 @@ from gossamer.node.agreement import Agreement
 from gossamer.node.node import Node
 from gossamer.runtime.rounds import RoundReport
 from gossamer.runtime.simulation import Simulation, SimulationResult
-from gossamer.study.federation import federation_of
+from gossamer.study.federation import Federation, federation_of
 from gossamer.study.jobs import Job
-from gossamer.study.lookout import Lookout
+from gossamer.study.lookout import MODELS, Lookout
 from gossamer.study.outcome import CASES, Outcome, training_image_bytes
 from gossamer.study.results import RunResult
 from gossamer.study.scores import VALIDATION_SET, CaseScore, read_cases, summarise, write_cases
 from gossamer.study.scoring import RunName, patients_of, score_patients
-from gossamer.study.watch import Task, Watch
-from gossamer.study.workspace import Workspace
+from gossamer.study.watch import Task, Unwatched, Watch
+from gossamer.study.workspace import Workspace, make_folder
 
 RUN = "run.json"
 SPENT = "spent.json"
@@ -52,8 +52,25 @@ class Spent(BaseModel):
     cpu_s: float = 0.0
 
 
+def finished_outcome(job: Job, workspace: Workspace) -> Outcome | None:
+    """What a run left that has ended; None where it has not.
+
+    Raises:
+        StorageError: what it left is damaged.
+    """
+    place = _place(job, workspace)
+    if not (place / RUN).exists():
+        return None
+    (place / CHECKPOINT).unlink(missing_ok=True)  # there still if the run was cut off between its last two acts
+    return Outcome(_read(place / RUN, RunResult), read_cases(place / CASES))
+
+
 def run_job(
-    job: Job, workspace: Workspace, watch: Watch, algorithms: Mapping[str, GossipAlgorithm] | None = None
+    job: Job,
+    workspace: Workspace,
+    watch: Watch,
+    algorithms: Mapping[str, GossipAlgorithm] | None = None,
+    study_task: Task | None = None,
 ) -> Outcome:
     """Run a job to its end, or what is left of it.
 
@@ -62,15 +79,16 @@ def run_job(
         workspace: the study it belongs to.
         watch: told how it goes.
         algorithms: own algorithms, by the name that arms call them.
+        study_task: of the study as a whole; told of patches too.
 
     Raises:
         ScheduleError: the arm's algorithm, topology or rounds do not go together.
         StorageError: results cannot be written, or a checkpoint is damaged.
     """
-    course = _Course(job, workspace, watch)
-    if (course.place / RUN).exists():
-        return Outcome(_read(course.place / RUN, RunResult), read_cases(course.place / CASES))
-    course.place.mkdir(parents=True, exist_ok=True)
+    if finished := finished_outcome(job, workspace):
+        return finished
+    course = _Course(job, workspace, watch, study_task or Unwatched())
+    make_folder(course.place / MODELS)
     return course.run(algorithms or {})
 
 
@@ -83,16 +101,22 @@ def look_rounds(rounds: int, looks: int) -> frozenset[int]:
 class _Course:
     """One run under way."""
 
-    def __init__(self, job: Job, workspace: Workspace, watch: Watch) -> None:
+    def __init__(self, job: Job, workspace: Workspace, watch: Watch, study_task: Task) -> None:
         self.job = job
         self.workspace = workspace
         self.watch = watch
-        self.place = workspace.folder / "runs" / job.name
+        self.study_task = study_task
+        self.place = _place(job, workspace)
 
     def run(self, algorithms: Mapping[str, GossipAlgorithm]) -> Outcome:
         stopwatch = _Stopwatch(_read(self.place / SPENT, Spent) if (self.place / SPENT).exists() else Spent())
         lookout = Lookout(self.job, self.workspace, self.place)
-        simulated = self._simulate(algorithms, lookout, stopwatch)
+        federation = federation_of(self.job, self.workspace, algorithms)
+        try:
+            simulated = self._simulate(federation, lookout, stopwatch)
+        finally:
+            for trainer in federation.trainers.values():
+                trainer.close()
         models = {hospital: lookout.model_path(self.job.model_of(hospital)) for hospital in self.workspace.sites}
         rows = self._score(models)
         write_cases(self.place / CASES, rows)
@@ -101,29 +125,28 @@ class _Course:
         (self.place / CHECKPOINT).unlink(missing_ok=True)
         return Outcome(result, tuple(rows))
 
-    def _simulate(
-        self, algorithms: Mapping[str, GossipAlgorithm], lookout: Lookout, stopwatch: _Stopwatch
-    ) -> SimulationResult:
+    def _simulate(self, federation: Federation, lookout: Lookout, stopwatch: _Stopwatch) -> SimulationResult:
         job = self.job
-        federation = federation_of(job, self.workspace, algorithms)
         agreement = Agreement(self._federation_hash(), federation.algorithm, federation.topology, job.rounds)
         nodes = [Node(site, agreement, mass, federation.params) for site, mass in federation.masses.items()]
         looks = look_rounds(job.rounds, self.workspace.study.validations)
-        losses: list[float] = []
+        images_sent = sum(_images_sent(self.workspace).values()) if job.arm.kind == "pooled" else 0
 
-        def on_round(report: RoundReport) -> None:
-            losses.extend(report.loss.values())
-            if report.round_index in looks:
-                step = (report.round_index + 1) * job.local_steps
-                params = {str(site): own for site, own in report.params.items()}
-                sent = sum(report.bytes_sent.values())
-                for line in lookout.look(step, params, bytes_sent=sent, loss=fmean(losses)):
-                    self.watch.say(line)
-                losses.clear()
+        with self.watch.task(job.title, job.samples) as task:
+
+            def on_round(report: RoundReport) -> None:
+                lookout.note_losses(report.round_index, report.loss.values())
+                if report.round_index in looks:
+                    task.advance(0, "validating")
+                    step = (report.round_index + 1) * job.local_steps
+                    params = {str(site): own for site, own in report.params.items()}
+                    sent = images_sent + sum(report.bytes_sent.values())
+                    for line in lookout.look(step, params, bytes_sent=sent):
+                        self.watch.say(line)
                 write_atomically(self.place / SPENT, stopwatch.read().model_dump_json())
 
-        with self.watch.task(job.name.replace("--", ", "), job.samples) as task:
-            trainers = {site: _Counted(trainer, task) for site, trainer in federation.trainers.items()}
+            batch_size, tasks = job.schedule.batch_size, (task, self.study_task)
+            trainers = {site: _Counted(trainer, batch_size, tasks) for site, trainer in federation.trainers.items()}
             simulation = Simulation(nodes, trainers, local_steps=job.local_steps, seed=job.seed)
             every = max(1, job.rounds // CHECKPOINTS)
             return simulation.run(on_round, checkpoint=self.place / CHECKPOINT, checkpoint_every_rounds=every)
@@ -134,7 +157,10 @@ class _Course:
 
     def _score(self, models: Mapping[str, Path]) -> list[CaseScore]:
         job, workspace = self.job, self.workspace
-        patients = patients_of(workspace.datasets, "val", workspace.plan.structures)
+        patients = {}
+        for hospital, (dataset, cases) in patients_of(workspace.datasets, "val", workspace.plan.structures).items():
+            usable = {case.id for case in workspace.prepared[hospital].cases}  # a case set aside cannot be read here
+            patients[hospital] = dataset, [case for case in cases if case.id in usable]
         with self.watch.task(f"scoring {job.arm_name}", sum(len(cases) for _, cases in patients.values())) as task:
             return score_patients(
                 RunName(VALIDATION_SET, job.arm_name, job.schedule.name, job.seed),
@@ -194,13 +220,17 @@ class _Stopwatch:
 class _Counted:
     """A trainer that tells how it gets on; otherwise the trainer it wraps."""
 
-    def __init__(self, trainer: Trainer, task: Task) -> None:
+    def __init__(self, trainer: Trainer, batch_size: int, tasks: Sequence[Task]) -> None:
         self._trainer = trainer
-        self._task = task
+        self._batch_size = batch_size
+        self._tasks = tasks
+        self._step = 0
 
     def fit(self, params: Params, *, steps: int, round_index: int, teachers: Sequence[Params] = ()) -> TrainResult:
         result = self._trainer.fit(params, steps=steps, round_index=round_index, teachers=teachers)
-        self._task.advance(result.samples, f"loss {result.loss:.3f}")
+        self._step += steps
+        for task in self._tasks:
+            task.advance(result.samples, f"loss {result.loss:.3f}")
         return result
 
     def state(self) -> TrainerState:
@@ -208,6 +238,14 @@ class _Counted:
 
     def restore(self, state: TrainerState) -> None:
         self._trainer.restore(state)
+        step = int(state.values["step"])
+        for task in self._tasks:
+            task.skip((step - self._step) * self._batch_size)
+        self._step = step
+
+
+def _place(job: Job, workspace: Workspace) -> Path:
+    return workspace.folder / "runs" / job.name
 
 
 def _images_sent(workspace: Workspace) -> dict[str, int]:

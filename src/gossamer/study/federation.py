@@ -69,6 +69,15 @@ def federation_of(job: Job, workspace: Workspace, algorithms: Mapping[str, Gossi
     )
 
 
+def require_gossip(job: Job, algorithms: Mapping[str, GossipAlgorithm]) -> None:
+    """Refuse a run that could not begin: said before the first hour of training, not after it.
+
+    Raises:
+        ScheduleError: algorithm and topology do not go together, or are unknown.
+    """
+    _gossip(job, tuple(SiteId(name) for name in job.learners), algorithms)
+
+
 def recipe_of(job: Job, recipe: Recipe) -> Recipe:
     """The study's recipe with what the run's arm and schedule change."""
     return replace(

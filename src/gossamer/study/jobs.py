@@ -42,6 +42,11 @@ class Job:
         return f"{self.arm_name}--{self.schedule.slug}--seed-{self.seed}"
 
     @property
+    def title(self) -> str:
+        """Names the run to people."""
+        return f"{self.arm_name}, {self.schedule.name}, seed {self.seed}"
+
+    @property
     def local_steps(self) -> int:
         """Optimiser steps between two exchanges, or between two looks where there is no exchange."""
         return self.schedule.local_steps or STEPS_BETWEEN_LOOKS

@@ -9,8 +9,9 @@ the run goes on; one that is taken again after an interruption replaces itself.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
@@ -21,7 +22,7 @@ from gossamer.documents import parse_json
 from gossamer.errors import StorageError
 from gossamer.gossip import consensus_distance
 from gossamer.gossip.algorithm import Params
-from gossamer.learn.alarms import stuck_organs
+from gossamer.learn.alarms import DUE, stuck_organs
 from gossamer.learn.compute import compute_for
 from gossamer.learn.validate import validate
 from gossamer.nets import build_network, load_parameters
@@ -30,6 +31,9 @@ from gossamer.study.jobs import Job
 from gossamer.study.results import CurvePoint
 from gossamer.study.workspace import Workspace
 
+CURVE = "curve.json"
+MODELS = "models"
+
 
 class Curve(BaseModel):
     """All looks of a run so far; ``curve.json``.
@@ -37,6 +41,8 @@ class Curve(BaseModel):
     Attributes:
         points: in the order of their steps.
         scores: by learner, the validation score of each point.
+        losses: by round, each learner's mean training loss; kept here because a look tells the mean of all rounds
+            since the look before, also of those before an interruption.
         notes: what a reader should know, such as an organ that is stuck.
     """
 
@@ -44,6 +50,7 @@ class Curve(BaseModel):
 
     points: tuple[CurvePoint, ...] = ()
     scores: dict[str, tuple[float, ...]] = {}
+    losses: dict[int, tuple[float, ...]] = {}
     notes: tuple[str, ...] = ()
 
     def before(self, step: int) -> Curve:
@@ -55,6 +62,15 @@ class Curve(BaseModel):
                 "scores": {learner: scores[:kept] for learner, scores in self.scores.items()},
             }
         )
+
+    def after_round(self, round_index: int, losses: Iterable[float]) -> Curve:
+        """With the losses of one more round; those of rounds that are gone through again come anew."""
+        kept = {index: known for index, known in self.losses.items() if index < round_index}
+        return self.model_copy(update={"losses": {**kept, round_index: tuple(losses)}})
+
+    def loss(self, first_round: int, end_round: int) -> float:
+        """Mean training loss over the rounds from ``first_round`` up to, without, ``end_round``."""
+        return fmean(loss for index in range(first_round, end_round) for loss in self.losses.get(index, ()))
 
     def best(self, learners: Sequence[str]) -> int | None:
         """Index of the point at which the learners' mean score was highest; the first of equals."""
@@ -73,7 +89,7 @@ class Lookout:
         Args:
             job: the run.
             workspace: the study it belongs to.
-            place: the run's folder; ``curve.json`` and ``models/`` are written there.
+            place: the run's folder; ``curve.json`` is written there, and models into its ``models/``.
         """
         self._job = job
         self._workspace = workspace
@@ -85,24 +101,28 @@ class Lookout:
 
     def model_path(self, learner: str) -> Path:
         """Where a learner's model is kept: that of its best look so far."""
-        return self._place / "models" / f"{learner}.safetensors"
+        return self._place / MODELS / f"{learner}.safetensors"
 
     def best_step(self) -> int:
         """Step of the checkpoint; where hospitals choose alone, the median of their steps."""
         steps = [self.curve.points[best].step for group in self._groups if (best := self.curve.best(group)) is not None]
         return int(np.median(steps)) if steps else 0
 
-    def look(self, step: int, params: Mapping[str, Params], *, bytes_sent: int, loss: float) -> tuple[str, ...]:
+    def note_losses(self, round_index: int, losses: Iterable[float]) -> None:
+        """Keep the losses of a round that has ended."""
+        self.curve = self.curve.after_round(round_index, losses)
+        self._write()
+
+    def look(self, step: int, params: Mapping[str, Params], *, bytes_sent: int) -> tuple[str, ...]:
         """Score all learners' models on their hospitals' validation patients; keep those that are best so far.
 
         Args:
             step: optimiser steps of a learner so far.
             params: by learner.
             bytes_sent: by all learners together so far.
-            loss: mean training loss since the last look.
 
         Returns:
-            What should be said aloud.
+            What should be said aloud, and was not said before an interruption.
         """
         scores = {
             hospital: self._validate(hospital, params[learner])
@@ -110,7 +130,11 @@ class Lookout:
             for hospital in hospitals
         }
         everyone = organ_means([patient for patients in scores.values() for patient in patients])
-        by_hospital = {hospital: mean_of_organs(organ_means(patients)) for hospital, patients in scores.items()}
+        by_hospital = {
+            hospital: mean_of_organs(organ_means(patients)) for hospital, patients in scores.items() if any(patients)
+        }
+        before = self.curve.before(step)
+        looked_at = before.points[-1].step if before.points else 0
         point = CurvePoint(
             step=step,
             samples=step * self._job.schedule.batch_size * len(self._job.learners),
@@ -119,29 +143,29 @@ class Lookout:
             organ_dsc=everyone,
             site_dsc=by_hospital,
             consensus_distance=consensus_distance(list(params.values())),
-            loss=loss,
+            loss=before.loss(looked_at // self._job.local_steps, step // self._job.local_steps),
         )
-        before = self.curve.before(step)
         said = self._stuck(point, before)
-        # Learners that end with one model are judged by all patients together, one that is alone by its own.
-        judged = dict.fromkeys(params, point.dsc) if len(self._groups) == 1 else by_hospital
+        # Learners that end with one model are judged by all patients together, one that is alone by its own, or by
+        # all where its hospital has none: a score that never moved would keep the first, least trained model.
+        alone = by_hospital if len(self._groups) > 1 else {}
         self.curve = Curve(
             points=(*before.points, point),
-            scores={name: (*before.scores.get(name, ()), judged[name]) for name in params},
+            scores={name: (*before.scores.get(name, ()), alone.get(name, point.dsc)) for name in params},
+            losses=before.losses,
             notes=tuple(dict.fromkeys((*before.notes, *said))),
         )
         self._keep_best(params, step)
-        write_atomically(self._place / "curve.json", self.curve.model_dump_json(indent=1))
-        return said
+        self._write()
+        return tuple(line for line in said if line not in before.notes)
 
     def _keep_best(self, params: Mapping[str, Params], step: int) -> None:
         newest = len(self.curve.points) - 1
         for group in self._groups:
             if self.curve.best(group) == newest:
                 for learner in group:
-                    path = self.model_path(learner)
-                    path.parent.mkdir(parents=True, exist_ok=True)
-                    write_model(path, params[learner], self._workspace.plan, self._record(learner, step))
+                    record = self._record(learner, step)
+                    write_model(self.model_path(learner), params[learner], self._workspace.plan, record)
 
     def _record(self, learner: str, step: int) -> ModelRecord:
         federated = self._job.arm.kind == "federated"
@@ -167,7 +191,7 @@ class Lookout:
 
     def _stuck(self, point: CurvePoint, before: Curve) -> tuple[str, ...]:
         """Organs at DSC 0 after a fifth of the training: said at the first look that is due, not at each."""
-        if any(earlier.step >= self._job.steps * 0.2 for earlier in before.points):
+        if any(earlier.step / self._job.steps >= DUE for earlier in before.points):
             return ()
         cases = [case for prepared in self._workspace.prepared.values() for case in prepared.split("train")]
         stuck = stuck_organs(point.organ_dsc, cases, self._workspace.plan.structures, point.step / self._job.steps)
@@ -177,9 +201,12 @@ class Lookout:
             for organ in stuck
         )
 
+    def _write(self) -> None:
+        write_atomically(self._place / CURVE, self.curve.model_dump_json(indent=1))
+
     def _read(self) -> Curve:
-        path = self._place / "curve.json"
-        return parse_json(path.read_text(), Curve, path.name, StorageError) if path.exists() else Curve()
+        path = self._place / CURVE
+        return parse_json(path.read_text(encoding="utf-8"), Curve, CURVE, StorageError) if path.exists() else Curve()
 
 
 def organ_means(patients: Sequence[Mapping[str, float]]) -> dict[str, float]:

@@ -22,7 +22,7 @@ from gossamer.segment.predict import predict_masks
 from gossamer.study.report import write_report
 from gossamer.study.report.pictures import CasePicture, choose_cases, picture_of
 from gossamer.study.results import LockedScore, RunResult, SiteFacts, StudyResults
-from gossamer.study.scores import CaseScore, read_cases, write_cases
+from gossamer.study.scores import VALIDATION_SET, CaseScore, read_cases, write_cases
 from gossamer.study.workspace import Workspace
 
 RESULTS = "results.json"
@@ -43,8 +43,10 @@ def write_outcome(workspace: Workspace, outcomes: Sequence[Outcome], *, pictures
     folder = workspace.folder
     before = read_results(folder) if (folder / RESULTS).exists() else None
     locked = before.locked if before else ()
-    kept = [row for row in read_cases(folder / CASES) if row.set != "val"] if locked else []
+    kept = [row for row in read_cases(folder / CASES) if row.set != VALIDATION_SET] if locked else []
     results = _results(workspace, [outcome.result for outcome in outcomes], locked)
+    if before and before.runs == results.runs:
+        results = before  # nothing was run: versions and machine stay those of the runs, notes of a locked set too
     write_cases(folder / CASES, [*(row for outcome in outcomes for row in outcome.rows), *kept])
     write_results(folder, results)
     write_report(
@@ -83,9 +85,22 @@ def redraw(folder: Path, images: Path | None = None) -> StudyResults:
     Args:
         folder: of the study.
         images: folder of the study's dataset folders, to show CT slices; public or synthetic data only.
+
+    Raises:
+        UsageError: the study is not finished, or its data may not be shown.
+        DatasetError: the datasets in ``images`` are not those of the study.
     """
     results = read_results(folder)
-    pictures = pictures_of(results, folder, datasets_of(results, images)) if images else ()
+    pictures: Sequence[CasePicture] = ()
+    if images:
+        datasets = datasets_of(results, images)
+        refuse_private_pictures(datasets)
+        if other := [site for site, dataset in datasets.items() if dataset.sha256 != results.data_sha256[site]]:
+            raise DatasetError(
+                f"wanted the datasets that the study was run on; found other data of {', '.join(other)} in "
+                f"{images.name!r}; give their folder as it was then"
+            )
+        pictures = pictures_of(results, folder, datasets)
     write_report(results, folder / CASES, folder / REPORT, pictures)
     return results
 
@@ -94,10 +109,14 @@ def datasets_of(results: StudyResults, home: Path) -> dict[str, Dataset]:
     """The datasets of a study's sites, by site, found in a folder of dataset folders.
 
     Raises:
-        DatasetError: there is none for a site.
+        DatasetError: there is none for a site, or there are two.
     """
     found = [Dataset.open(path.parent) for path in sorted(home.glob("*/dataset.json"))]
     by_site = {dataset.site: dataset for dataset in found}
+    if len(by_site) < len(found):
+        raise DatasetError(
+            f"wanted one dataset a site in {home.name!r}; found two of the same; take one of them out of the folder"
+        )
     wanted = [site.site for site in results.sites]
     if missing := [site for site in wanted if site not in by_site]:
         raise DatasetError(

@@ -7,13 +7,17 @@ unbroken study.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from gossamer.data.dataset import Dataset
 from gossamer.gossip import GossipAlgorithm
 from gossamer.study.config import Schedule, Study
-from gossamer.study.course import run_job
-from gossamer.study.jobs import jobs_to_choose, jobs_to_repeat
+from gossamer.study.course import finished_outcome, run_job
+from gossamer.study.federation import require_gossip
+from gossamer.study.forecast import Forecast, disk_bytes
+from gossamer.study.jobs import Job, jobs_to_choose, jobs_to_repeat
+from gossamer.study.numerals import megabytes
 from gossamer.study.outcome import Outcome, refuse_private_pictures, write_outcome
 from gossamer.study.results import RunResult, StudyResults
 from gossamer.study.watch import Unwatched, Watch
@@ -40,7 +44,7 @@ def run_study(
         algorithms: own algorithms, by the name that arms call them.
 
     Raises:
-        ConfigurationError: the folder holds another study, or an arm cannot be.
+        ConfigurationError: the folder holds another study, or an arm cannot be; said before anything is trained.
         DataError: data sets are missing or wrong.
         UsageError: pictures of data that is not public.
         StorageError: results cannot be written.
@@ -49,12 +53,38 @@ def run_study(
     datasets = open_datasets(study, home)
     if pictures:
         refuse_private_pictures(datasets)
+    algorithms = algorithms or {}
+    jobs = planned_jobs(study, tuple(datasets), algorithms)
     workspace = open_workspace(study, datasets, folder, watch)
-    first = [run_job(job, workspace, watch, algorithms or {}) for job in jobs_to_choose(study, workspace.sites)]
+    forecast = Forecast(len(jobs), jobs[0].samples, watch.say)
+
+    def run(job: Job) -> Outcome:
+        if finished := finished_outcome(job, workspace):
+            forecast.note_finished(finished.result)
+            return finished
+        with forecast.run(job.title):
+            return run_job(job, workspace, watch, algorithms, forecast)
+
+    first = [run(job) for job in jobs_to_choose(study, workspace.sites)]
     chosen = choose_schedules(study, [outcome.result for outcome in first])
-    later = [run_job(job, workspace, watch, algorithms or {}) for job in jobs_to_repeat(study, workspace.sites, chosen)]
+    later = [run(job) for job in jobs_to_repeat(study, workspace.sites, chosen)]
+    if not forecast.ran:
+        watch.say(f"Nothing is left to do: all {len(jobs)} runs were finished before.")
     outcomes = [_judged(outcome, chosen) for outcome in (*first, *later)]
     return write_outcome(workspace, outcomes, pictures=pictures)
+
+
+def planned_jobs(study: Study, sites: tuple[str, ...], algorithms: Mapping[str, GossipAlgorithm]) -> list[Job]:
+    """All runs of a study; those whose schedule is not chosen yet stand here with their arm's first.
+
+    Raises:
+        ScheduleError: steps do not divide, or an arm's algorithm and topology are unknown or do not go together.
+    """
+    any_schedule = {name: arm.schedules[0] for name, arm in study.arms.items()}
+    jobs = [*jobs_to_choose(study, sites), *jobs_to_repeat(study, sites, any_schedule)]
+    for job in jobs:
+        require_gossip(job, algorithms)
+    return jobs
 
 
 def choose_schedules(study: Study, runs: Sequence[RunResult]) -> dict[str, Schedule]:
@@ -75,16 +105,25 @@ def _judged(outcome: Outcome, chosen: Mapping[str, Schedule]) -> Outcome:
     return Outcome(result.model_copy(update={"chosen": result.schedule == chosen[result.arm].name}), outcome.rows)
 
 
-def outline(study: Study, hospitals: Collection[str]) -> str:
-    """What a study will do, in a few lines."""
-    jobs = jobs_to_choose(study, tuple(hospitals))
-    runs = len(jobs) + (len(study.seeds) - 1) * len(study.arms)
+def outline(study: Study, datasets: Mapping[str, Dataset]) -> str:
+    """What a study will do, and how much of it, in a few lines.
+
+    Args:
+        study: the study file.
+        datasets: by site (``open_datasets``).
+
+    Raises:
+        ConfigurationError: an arm, or the plan, cannot be.
+    """
+    jobs = planned_jobs(study, tuple(datasets), {})
     arms = ", ".join(
         f"{name} ({len(arm.schedules)} schedules)" if len(arm.schedules) > 1 else name
         for name, arm in study.arms.items()
     )
     return (
-        f"{study.title}: {len(hospitals)} hospitals, {len(study.structures)} structures\n"
+        f"{study.title}: {len(datasets)} hospitals, {len(study.structures)} structures\n"
         f"arms: {arms}; seeds: {', '.join(map(str, study.seeds))}\n"
-        f"{runs} runs of {jobs[0].samples:,} patches each; schedules are chosen on seed {study.seeds[0]}"
+        f"{len(jobs)} runs of {jobs[0].samples:,} patches each, {study.steps:,} for each hospital; "
+        f"schedules are chosen on seed {study.seeds[0]}\n"
+        f"disk: at most {megabytes(disk_bytes(study, datasets, jobs))}; time: measured on the first steps, told then"
     )

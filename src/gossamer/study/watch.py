@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from datetime import timedelta
 from typing import Protocol
 
 
@@ -12,6 +13,10 @@ class Task(Protocol):
 
     def advance(self, steps: float, note: str = "") -> None:
         """So much more is done; ``note`` says where it stands."""
+        ...
+
+    def skip(self, steps: float) -> None:
+        """So much had been done before: it is not left, and says nothing about how fast it goes."""
         ...
 
 
@@ -27,6 +32,11 @@ class Watch(Protocol):
         ...
 
 
+def as_clock(seconds: float) -> str:
+    """A time as clocks show it: ``0:52:00``."""
+    return str(timedelta(seconds=round(seconds)))
+
+
 class Unwatched:
     """Nobody looks on."""
 
@@ -36,6 +46,9 @@ class Unwatched:
         yield self
 
     def advance(self, steps: float, note: str = "") -> None:
+        """Nothing is shown."""
+
+    def skip(self, steps: float) -> None:
         """Nothing is shown."""
 
     def say(self, text: str) -> None:

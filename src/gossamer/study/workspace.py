@@ -5,21 +5,20 @@ The plan comes from the merged fingerprints of the sites, as it would between ho
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import json
-import operator
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from gossamer.atomic import write_atomically
+from gossamer.atomic import storage_error, write_atomically
 from gossamer.data.dataset import Dataset
-from gossamer.data.fingerprint import fingerprint_of
+from gossamer.data.fingerprint import Fingerprint, fingerprint_of
 from gossamer.data.plan import Plan
 from gossamer.data.planning import plan_from_fingerprint
 from gossamer.data.prepared import PreparedDataset, prepare
-from gossamer.errors import ConfigurationError, DatasetError, NoTrainingCaseError
+from gossamer.errors import ConfigurationError, DataError, DatasetError, NoTrainingCaseError
 from gossamer.evaluate.tolerance import tolerance_mm
 from gossamer.study.config import Study
 from gossamer.study.watch import Watch
@@ -64,7 +63,7 @@ def open_datasets(study: Study, home: Path) -> dict[str, Dataset]:
         home: folder that relative paths start from.
 
     Raises:
-        DatasetError: a folder is no dataset, or two are of the same site.
+        DatasetError: a folder is no dataset, two are of the same site, or no site has a patient to choose by.
         NoTrainingCaseError: a site has nothing to train on.
     """
     datasets: dict[str, Dataset] = {}
@@ -80,16 +79,34 @@ def open_datasets(study: Study, home: Path) -> dict[str, Dataset]:
                 "the site out of the study"
             )
         datasets[dataset.site] = dataset
+    wanted = set(study.structures)
+    if not any(
+        case.split == "val" and wanted & set(case.complete) for dataset in datasets.values() for case in dataset.cases
+    ):
+        raise DatasetError(
+            "wanted cases of split 'val' with the study's structures, to choose checkpoints and schedules by; found "
+            "none at any site; check the datasets' splits"
+        )
     return dict(sorted(datasets.items()))
 
 
-def make_plan(study: Study, datasets: Mapping[str, Dataset]) -> Plan:
-    """The plan of the merged fingerprints of all training cases."""
-    fingerprints = [
-        fingerprint_of(dataset, [case for case in dataset.cases if case.split == "train"])
-        for dataset in datasets.values()
-    ]
-    return plan_from_fingerprint(functools.reduce(operator.add, fingerprints), study.structures, study.plan)
+def make_plan(study: Study, datasets: Mapping[str, Dataset], on_case: Callable[[], None] = lambda: None) -> Plan:
+    """The plan of the merged fingerprints of all training cases.
+
+    Args:
+        study: its structures and rules.
+        datasets: by site.
+        on_case: told after each training case.
+    """
+    total = Fingerprint()
+    for dataset in datasets.values():
+        for case in dataset.cases:
+            if case.split != "train":
+                continue
+            with suppress(DataError):  # preparing sets the case aside, and says why
+                total += fingerprint_of(dataset, [case])
+            on_case()
+    return plan_from_fingerprint(total, study.structures, study.plan)
 
 
 def study_hash(study: Study, datasets: Mapping[str, Dataset]) -> str:
@@ -110,8 +127,9 @@ def open_workspace(study: Study, datasets: Mapping[str, Dataset], folder: Path, 
 
     Raises:
         ConfigurationError: the folder holds the results of another study.
+        StorageError: nothing can be written there.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     study_sha256 = study_hash(study, datasets)
     _claim(folder, study_sha256)
     plan = _kept_plan(folder / "plan.json", study, datasets, watch)
@@ -123,21 +141,33 @@ def open_workspace(study: Study, datasets: Mapping[str, Dataset], folder: Path, 
     return Workspace(folder, study, study_sha256, plan, datasets, prepared)
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder and those it lies in, unless they are there.
+
+    Raises:
+        StorageError: it cannot be made (``DiskFullError`` where there is no room).
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise storage_error(error, f"wanted a folder {folder.name!r} for results") from error
+
+
 def _claim(folder: Path, study_sha256: str) -> None:
     mark = folder / "study.sha256"
-    if mark.exists() and mark.read_text().strip() != study_sha256:
+    if mark.exists() and mark.read_text(encoding="utf-8").strip() != study_sha256:
         raise ConfigurationError(
-            "wanted the results of this study file, or an empty folder; found the results of another version of it; "
-            "give another --out, or put the study file back as it was"
+            f"wanted the results of this study, or an empty folder; found in {folder.name!r} the results of another "
+            "study file, or of other data; give another --out, or put the study file and the data back as they were"
         )
     write_atomically(mark, study_sha256 + "\n")
 
 
 def _kept_plan(path: Path, study: Study, datasets: Mapping[str, Dataset], watch: Watch) -> Plan:
     if path.exists():
-        return Plan.from_json(path.read_text())
-    with watch.task("reading fingerprints", len(datasets)) as task:
-        plan = make_plan(study, datasets)
-        task.advance(len(datasets))
+        return Plan.from_json(path.read_text(encoding="utf-8"))
+    cases = sum(case.split == "train" for dataset in datasets.values() for case in dataset.cases)
+    with watch.task("reading fingerprints", cases) as task:
+        plan = make_plan(study, datasets, lambda: task.advance(1))
     write_atomically(path, plan.to_json())
     return plan
