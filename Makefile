@@ -33,5 +33,11 @@ docs: install ## build the documentation into docs/_build/html
 bench: install ## the benchmarks: ratios to a floor in the same run
 	$(BIN)/python -m benchmarks
 
+openkbp.toml: | install
+	$(BIN)/gossamer study new $@ --preset openkbp-hn
+
+study: install openkbp.toml ## the README's study, on data/openkbp (docs/tutorials/your-own-study.md); two hours
+	$(BIN)/gossamer study run openkbp.toml --out runs/openkbp --images
+
 clean: ## remove what the targets made, except the results of studies
 	rm -rf .venv docs/_build demo .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,14 +1,14 @@
 """Memory and time of predicting one large CT with many structures, beside the bare network on the same windows.
 
-Run: python benchmarks/prediction.py [--structures 30] [--spacing 2.5] [--threads 2]
+Run: python -m benchmarks.prediction [--quick] [--json FILE] [--structures 30] [--spacing 2.5] [--threads 2]
 
-The CT is noise in a body, 512x512x300 voxels. The network's parameters are random, its biases set so that each
-structure has scattered voxels in every plane: real organs are in fewer planes, and cheaper.
+The CT is noise in a body, 512x512x300 voxels (with --quick 96x96x48, and a small network). The network's parameters are
+random, its biases set so that each structure has scattered voxels in every plane: real organs are in fewer planes, and
+cheaper.
 """
 
 from __future__ import annotations
 
-import argparse
 import resource
 import tempfile
 import time
@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from benchmarks.figures import Figure, conclude, options_parser
 from gossamer.data.frame import Frame
 from gossamer.data.image import Image, write_nifti
 from gossamer.data.plan import NetworkPlan, Plan
@@ -28,8 +29,10 @@ from gossamer.segment import predict
 from gossamer.segment.model_file import ModelRecord, read_model, write_model
 from gossamer.segment.output import ImageFile, write_prediction
 from gossamer.segment.sliding import logit_planes
+from gossamer.units import ShapeZYX
 
 SHAPE = (300, 512, 512)
+QUICK_SHAPE = (48, 96, 96)
 SPACING_MM = (2.5, 0.98, 0.98)
 SHARE_OF_BODY = 0.01
 
@@ -72,30 +75,31 @@ class TimedPlanes:
             yield plane
 
 
-def make_plan(structures: int, spacing_mm: float) -> Plan:
+def make_plan(structures: int, spacing_mm: float, *, quick: bool) -> Plan:
     """A plan as the preset has it, with many structures."""
+    channels = (8, 16) if quick else (24, 48, 96, 192)
     return Plan(
         structures=tuple(f"Structure_{i}" for i in range(structures)),
         spacing_mm=(spacing_mm,) * 3,
-        patch_size=(64, 64, 64),
+        patch_size=(32, 32, 32) if quick else (64, 64, 64),
         hu_low=-200.0,
         hu_high=300.0,
         hu_mean=0.0,
         hu_sd=100.0,
         position_channels=True,
-        network=NetworkPlan("unet", (24, 48, 96, 192), ((2, 2, 2),) * 3),
+        network=NetworkPlan("unet", channels, ((2, 2, 2),) * (len(channels) - 1)),
     )
 
 
-def make_ct() -> Image:
+def make_ct(shape: ShapeZYX) -> Image:
     """Noise in an elliptic body, in air; int16."""
     rng = np.random.default_rng(0)
-    y, x = np.ogrid[: SHAPE[1], : SHAPE[2]]
-    body = ((y - 256) / 150) ** 2 + ((x - 256) / 220) ** 2 < 1
-    voxels = np.full(SHAPE, -1000, dtype=np.int16)
+    y, x = np.ogrid[-1 : 1 : 1j * shape[1], -1 : 1 : 1j * shape[2]]
+    body = (y / 0.59) ** 2 + (x / 0.86) ** 2 < 1  # 30 cm by 43 cm
+    voxels = np.full(shape, -1000, dtype=np.int16)
     for plane in voxels:
         plane[body] = rng.integers(-150, 200, np.count_nonzero(body), dtype=np.int16)
-    return Image(voxels, Frame.canonical(SHAPE, SPACING_MM))
+    return Image(voxels, Frame.canonical(shape, SPACING_MM))
 
 
 def set_biases(network: SegmentationNetwork, plan: Plan) -> None:
@@ -115,26 +119,27 @@ def peak_gib() -> float:
 
 def main() -> None:
     """Print the figures."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = options_parser(__doc__)
     parser.add_argument("--structures", type=int, default=30)
     parser.add_argument("--spacing", type=float, default=2.5, help="of the plan, along all axes, in mm")
-    parser.add_argument("--threads", type=int, default=2)
-    arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    plan = make_plan(options.structures, options.spacing, quick=options.quick)
     with tempfile.TemporaryDirectory() as folder:
-        measure(Path(folder), make_plan(arguments.structures, arguments.spacing))
+        figures = measure(Path(folder), plan, QUICK_SHAPE if options.quick else SHAPE)
+    conclude(figures, options)
 
 
-def measure(folder: Path, plan: Plan) -> None:
+def measure(folder: Path, plan: Plan, shape: ShapeZYX) -> list[Figure]:
     """Predict one CT and write its masks."""
     network = build_network(plan)
     set_biases(network.eval(), plan)
     record = ModelRecord(arm="benchmark", seed=0, sites={}, steps=0, rounds=0, gossamer_version="0")
     write_model(folder / "model.safetensors", parameters_of(network), plan, record)
     model = read_model(folder / "model.safetensors")
-    image = make_ct()
+    image = make_ct(shape)
     write_nifti(folder / "ct.nii.gz", image.voxels, image.frame)
-    print(f"CT {'x'.join(map(str, reversed(SHAPE)))}, {len(plan.structures)} structures at {plan.spacing_mm[0]} mm")
+    print(f"CT {'x'.join(map(str, reversed(shape)))}, {len(plan.structures)} structures at {plan.spacing_mm[0]} mm")
     print(f"before: {peak_gib():.2f} GiB resident")
 
     network, planes = Timed(model.network), TimedPlanes()
@@ -145,6 +150,7 @@ def measure(folder: Path, plan: Plan) -> None:
     predicted_gib = peak_gib()
     write_prediction(folder, ImageFile("case", folder / "ct.nii.gz"), image, masks, model, label_map=False)
     written = time.perf_counter()
+    written_gib = peak_gib()
     bare_s = run_bare(model.network, plan, network.windows)
 
     filled = np.mean(list(masks.voxels().values())) / image.voxels.size
@@ -161,8 +167,11 @@ def measure(folder: Path, plan: Plan) -> None:
     ):
         print(f"{what:40}{seconds:7.1f}{seconds / bare_s:8.2f}")
     share = (written - planes.began - planes.seconds) / (written - began)
-    print(f"\npost-processing and writing take {share:.0%} of the time")
-    print(f"peak {predicted_gib:.2f} GiB after prediction, {peak_gib():.2f} GiB after writing")
+    print(f"\npeak {predicted_gib:.2f} GiB after prediction")
+    return [
+        Figure("prediction, peak memory", written_gib, 4.0, "GiB"),
+        Figure("post-processing and writing to the whole prediction: time", share, 0.25),
+    ]
 
 
 def run_bare(network: SegmentationNetwork, plan: Plan, windows: int) -> float:

@@ -48,7 +48,6 @@ def predict_masks(
     box = body_box(hu)
     hu_body = np.rint(hu[box].clip(np.iinfo(np.int16).min, np.iinfo(np.int16).max)).astype(np.int16)
     del hu
-    planes = logit_planes(network, plan, hu_body, body_centre_yx(hu_body), precision=precision, on_window=on_window)
     masks = PackedMasks(plan.structures, image.frame.shape)
     planes = logit_planes(network, plan, hu_body, body_centre_yx(hu_body), precision=precision, on_window=on_window)
     fill_masks(masks, planes, shape, box)
