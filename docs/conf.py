@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from sphinx.application import Sphinx
+
 from gossamer import __version__
 
 project = "Gossamer"
@@ -22,10 +26,43 @@ exclude_patterns = ["_build"]
 
 autodoc_typehints = "description"
 autodoc_member_order = "bysource"
-autodoc_default_options = {"members": True, "show-inheritance": True}
+# Each object is described once, where it is defined; a package that hands names on only names them.
+autodoc_default_options = {"members": True, "show-inheritance": True, "ignore-module-all": True}
 autosummary_generate = True
 
 html_theme = "furo"
 html_title = "Gossamer"
 html_static_path = ["_static"]
 html_theme_options = {"sidebar_hide_name": False}
+
+
+def name_what_is_handed_on(  # noqa: PLR0917  # Sphinx calls it so
+    app: Sphinx, what: str, name: str, described: Any, options: Any, lines: list[str]
+) -> None:
+    """Under a package's docstring: its public names that are described elsewhere, with links."""
+    if what != "module":
+        return
+    homes = {each: getattr(getattr(described, each), "__module__", "") for each in getattr(described, "__all__", ())}
+    links = [
+        f":py:obj:`{each} <{home}.{each}>`" if home.startswith("gossamer.") else f"``{each}``"
+        for each, home in homes.items()
+        if home != name
+    ]
+    if links:
+        lines += ["", f"Public names: {', '.join(links)}."]
+
+
+def keep_sentences_whole(  # noqa: PLR0917  # Sphinx calls it so
+    app: Sphinx, what: str, name: str, described: Any, options: Any, lines: list[str]
+) -> None:
+    """Undo what Napoleon does to an attribute's first line "text: more text": takes it for "type: description"."""
+    types = [place for place, line in enumerate(lines) if line.startswith(":type: ")]
+    if what in {"attribute", "data"} and types:
+        lines[0] = f"{lines[types[0]].removeprefix(':type: ')}: {lines[0]}"
+        del lines[types[0] :]
+
+
+def setup(app: Sphinx) -> None:
+    """Called by Sphinx."""
+    app.connect("autodoc-process-docstring", name_what_is_handed_on)
+    app.connect("autodoc-process-docstring", keep_sentences_whole, priority=600)  # after Napoleon's 500

@@ -1,4 +1,4 @@
-"""Draws the pictures of ``concepts/synthetic-cohort`` and prints its tables: ``python docs/synthetic_cohort.py``."""
+"""Draws the pictures of ``how-to/synthetic-cohort`` and prints statistics: ``python docs/synthetic_cohort.py``."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ def weighted_mean(params: Sequence[Params], masses: Sequence[Mass]) -> Params:
 def consensus_distance(params: Sequence[Params]) -> float:
     """Root mean squared distance of the sites from their unweighted mean, relative to the mean's norm.
 
-    sqrt(1/n sum_i |x_i - mean|^2) / |mean|; 0 when all are equal, infinite when they differ about a mean of 0.
+    ``sqrt(1/n sum_i |x_i - mean|^2) / |mean|``; 0 when all are equal, infinite when they differ about a mean of 0.
 
     Source:
         Kong et al., "Consensus control for decentralized deep learning", arXiv 2102.04828, equation 4, made relative.

@@ -37,11 +37,11 @@ def is_doubly_stochastic(topology: Topology) -> bool:
 
 
 def spectral_gap(topology: Topology) -> float:
-    """1 - |lambda_2|, lambda_2 the eigenvalue of second largest modulus of what one turn of the schedule does.
+    """``1 - |lambda_2|``, lambda_2 the eigenvalue of second largest modulus of what a turn of the schedule does.
 
     One turn is the product of the matrices of a period, A_(T-1) ... A_1 A_0; for a random schedule it is the expected
-    matrix E[A] of one exchange. The distance from consensus shrinks by |lambda_2| a turn in the long run (for a fixed
-    symmetric matrix from the first turn on); 1 means the exact mean after one turn, 0 that parts never mix.
+    matrix E[A] of one exchange. The distance from consensus shrinks by ``|lambda_2|`` a turn in the long run (for a
+    fixed symmetric matrix from the first turn on); 1 means the exact mean after one turn, 0 that parts never mix.
 
     Raises:
         ScheduleError: the schedule never repeats and does not state its expected matrix.

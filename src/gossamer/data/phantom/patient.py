@@ -73,19 +73,16 @@ ANATOMIES: Mapping[Region, Anatomy] = {
 
 
 class Patient(NamedTuple):
-    """A synthetic patient.
-
-    Attributes:
-        image: CT in HU, int16.
-        masks: what the hospital drew, by structure bool [z, y, x].
-        annotated: the structures that were drawn.
-        complete: those of them of which at least 90 % of what would be drawn lies in the image.
-    """
+    """A synthetic patient."""
 
     image: Image
+    """CT in HU, int16."""
     masks: dict[str, NDArray[np.bool_]]
+    """What the hospital drew, by structure bool [z, y, x]."""
     annotated: tuple[str, ...]
+    """The structures that were drawn."""
     complete: tuple[str, ...]
+    """Those of them of which at least 90 % of what would be drawn lies in the image."""
 
 
 def draw_patient(region: Region, hospital: Hospital, seed: int | Sequence[int]) -> Patient:
