@@ -147,10 +147,18 @@ def _import(
             workers=workers,
             on_case=lambda case_id: task.advance(1, case_id),
         )
+    if imported.kept and not imported.written and not imported.failed:
+        Teller().say(f"Nothing to do: {_cases(imported.kept)} imported before.")
+    elif imported.kept:
+        Teller().say(f"Went on: {_cases(imported.kept)} imported before, {imported.written} now.")
     _show(imported, json)
     if imported.failed:
         first = next(iter(imported.failed.values()))
         raise type(first)("\n".join(str(error) for error in imported.failed.values()))
+
+
+def _cases(count: int) -> str:
+    return "1 case was" if count == 1 else f"{count} cases were"
 
 
 def _show(imported: Imported, as_json: bool) -> None:
@@ -172,9 +180,9 @@ def _show(imported: Imported, as_json: bool) -> None:
     console.print(grid)
     for dataset in imported.datasets:
         for bad in dataset.set_aside:
-            console.print(f"Set aside at site {dataset.site}: {bad.case}: {bad.reason}", markup=False)
+            console.print(f"Set aside at site {dataset.site}: {bad.case}: {bad.reason}", markup=False, soft_wrap=True)
     if imported.left_out:
-        console.print(f"{len(imported.left_out)} cases left out by the rules of the data set.")
+        console.print(f"{_cases(len(imported.left_out))} left out by the rules of the data set; --json says why.")
 
 
 def _summary(imported: Imported) -> dict[str, Any]:
@@ -198,4 +206,6 @@ def _summary(imported: Imported) -> dict[str, Any]:
         ],
         "left_out": [case.model_dump() for case in imported.left_out],
         "failed": {site: str(error) for site, error in imported.failed.items()},
+        "kept": imported.kept,
+        "written": imported.written,
     }

@@ -57,8 +57,9 @@ def run(
     datasets = open_datasets(settings, study.parent)
     if images:
         refuse_private_pictures(datasets)
+    plain_words = outline(settings, datasets)  # refuses what cannot run, before anything is shown
     teller.console.print(opening_table(datasets, settings.structures))
-    teller.say(outline(settings, datasets))
+    teller.say(plain_words)
     if not dry_run:
         results = run_study(settings, home=study.parent, folder=out, watch=teller, pictures=images)
         show_results(results, out, as_json=as_json)

@@ -24,9 +24,9 @@ from pydantic import BaseModel, ConfigDict
 from gossamer.atomic import flush_folder, storage_error, write_atomically
 from gossamer.data.description import DESCRIPTION_FILE, Case, Split, require_safe_id
 from gossamer.data.image import Image, write_nifti
-from gossamer.data.labels import standard_name
+from gossamer.data.labels import require_standard_name
 from gossamer.documents import parse_json
-from gossamer.errors import DatasetError, EmptyMaskError, GeometryMismatchError, GossamerError, UnknownStructureError
+from gossamer.errors import DatasetError, EmptyMaskError, GeometryMismatchError, GossamerError
 
 IMAGE_FILE = "ct.nii.gz"
 
@@ -46,12 +46,21 @@ def mask_file(structure: str) -> str:
 
 
 def read_finished_case(place: Path, made_from: str) -> Case | None:
-    """The case in folder ``place`` if it was made from just this, else None."""
+    """The case in folder ``place`` if it was made from just this and its files are still whole, else None."""
     try:
         record = parse_json((place / "case.json").read_text(encoding="utf-8"), CaseRecord, f"case {place.name}")
-    except (OSError, GossamerError):
+    except (OSError, UnicodeDecodeError, GossamerError):
         return None
-    return record.case if record.made_from == made_from else None
+    return record.case if record.made_from == made_from and not changed_files(place, record.case) else None
+
+
+def changed_files(place: Path, case: Case) -> list[str]:
+    """Files of a case that are missing in folder ``place``, or not what was written."""
+    return [
+        file
+        for file, sha256 in case.sha256.items()
+        if not (path := place / file).is_file() or file_sha256(path) != sha256
+    ]
 
 
 def write_case(
@@ -111,8 +120,9 @@ def write_case(
         unfinished.rename(place)
         flush_folder(place.parent)
     except OSError as error:
-        shutil.rmtree(unfinished, ignore_errors=True)
         raise storage_error(error, f"wanted to write case {place.name}") from error
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)  # of a case that could not be written; a full disk needs the room
     return case
 
 
@@ -124,10 +134,7 @@ def file_sha256(path: Path) -> str:
 
 def _check(case_id: str, image: Image, masks: Mapping[str, NDArray[Any]], complete: Collection[str]) -> None:
     for name, mask in masks.items():
-        if standard_name(name) != name:
-            raise UnknownStructureError(
-                f"case {case_id}: wanted standard names; found {name!r}; use {standard_name(name)}"
-            )
+        require_standard_name(name, f"case {case_id}")
         if mask.shape != image.frame.shape:
             raise GeometryMismatchError(
                 f"case {case_id}, {name}: wanted {image.frame.shape} voxels (z, y, x); found {mask.shape}; "

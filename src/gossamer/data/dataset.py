@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gossamer.atomic import write_atomically
-from gossamer.data.case_folder import IMAGE_FILE, file_sha256, mask_file, read_finished_case, write_case
+from gossamer.data.case_folder import IMAGE_FILE, changed_files, mask_file, read_finished_case, write_case
 from gossamer.data.description import (
     DESCRIPTION_FILE,
     MAX_SET_ASIDE,
@@ -33,6 +33,7 @@ from gossamer.data.description import (
     require_unique_ids,
 )
 from gossamer.data.image import Image, read_mask_nifti, read_nifti
+from gossamer.data.labels import require_standard_name
 from gossamer.data.tg263 import STRUCTURES
 from gossamer.documents import parse_json
 from gossamer.errors import (
@@ -62,12 +63,13 @@ class Dataset:
 
         Raises:
             DatasetError: it is none, or its import has not ended.
+            UnknownStructureError: a case has a structure that has no standard name.
             UnknownKeyError: the description has a key that means nothing here.
         """
         what = f"dataset {folder.name}"
         try:
             text = (folder / DESCRIPTION_FILE).read_text(encoding="utf-8")
-        except OSError as error:
+        except (OSError, UnicodeDecodeError) as error:
             raise DatasetError(
                 f"{what}: wanted a folder with {DESCRIPTION_FILE}; found none that can be read; "
                 "give the folder of one site, or run the import that makes it (again, if it was interrupted)"
@@ -76,6 +78,8 @@ class Dataset:
         for case in description.cases:
             require_safe_id(case.id, what)
         require_unique_ids([case.id for case in description.cases], what)
+        for name in dict.fromkeys(name for case in description.cases for name in case.annotated):
+            require_standard_name(name, what)
         return cls(folder, description)
 
     @property
@@ -141,15 +145,12 @@ class Dataset:
             DatasetError: a file is missing or not what was imported.
         """
         wrong = [
-            f"case {case.id}: {file}"
-            for case in self.cases
-            for file, sha256 in case.sha256.items()
-            if not (path := self.folder / case.id / file).is_file() or file_sha256(path) != sha256
+            f"case {case.id}: {file}" for case in self.cases for file in changed_files(self.folder / case.id, case)
         ]
         if wrong:
             raise DatasetError(
                 f"dataset of site {self.site}: wanted the files that were imported; found {len(wrong)} changed or "
-                f"missing: {', '.join(wrong[:5])}{' ...' if len(wrong) > 5 else ''}; import these cases again"
+                f"missing: {', '.join(wrong[:5])}{' ...' if len(wrong) > 5 else ''}; import again: that repairs them"
             )
 
 
@@ -211,6 +212,7 @@ class DatasetWriter:
             DataError: the case contradicts itself in another way; see ``case_folder.write_case``.
             StorageError: it cannot be written.
         """
+        require_safe_id(case_id)
         drawn = tuple(masks) if annotated is None else tuple(annotated)
         if missing := [name for name in drawn if name not in masks]:
             raise EmptyMaskError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from math import floor
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -19,6 +20,12 @@ DESCRIPTION_FILE = "dataset.json"
 
 SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 """Ids become names of folders; these stay inside their parent on every system."""
+
+ROUNDING = 1e-9
+"""0.29 of 100 is 28.999999999999996 in floating point, and 29 all the same."""
+
+MAX_REASONS = 20
+"""Bad cases whose reasons are told in an error: as many as a screen holds. The reasons are mostly the same."""
 
 MAX_SET_ASIDE = 0.05
 """Share of a site's cases that may be bad; a single one is borne even in a small site."""
@@ -80,15 +87,17 @@ class Description(BaseModel):
 
 
 def require_safe_id(case_id: str, what: str = "case id") -> None:
-    """Refuse what could not be a folder's name.
+    """Refuse what could not be a folder's name; the message does not repeat it, for it may be a patient's name.
 
     Raises:
         DatasetError: it is not safe.
     """
     if not SAFE_ID.fullmatch(case_id):
+        strange = sorted({letter for letter in case_id if not SAFE_ID.fullmatch(f"a{letter}")})
+        among = f", among them {' '.join(map(repr, strange[:5]))}" if strange else ""
         raise DatasetError(
             f"{what}: wanted 1 to 64 letters, digits, '.', '_' or '-', a letter or digit first; "
-            f"found {case_id[:80]!r}; give it another"
+            f"found {len(case_id)} characters{among}; give it a pseudonym of that form"
         )
 
 
@@ -118,9 +127,11 @@ def require_few_set_aside(bad: Sequence[SetAside], good: int, allowed_share: flo
         TooManyBadCasesError: more than allowed are bad.
     """
     total = good + len(bad)
-    allowed = max(1, int(allowed_share * total)) if allowed_share > 0 else 0
+    allowed = max(1, floor(allowed_share * total + ROUNDING)) if allowed_share > 0 else 0
     if len(bad) > allowed:
-        reasons = "\n".join(f"  {case.case}: {case.reason}" for case in bad)
+        reasons = "\n".join(f"  {case.case}: {case.reason}" for case in bad[:MAX_REASONS])
+        if len(bad) > MAX_REASONS:
+            reasons += f"\n  and {len(bad) - MAX_REASONS} more: {', '.join(case.case for case in bad[MAX_REASONS:])}"
         raise TooManyBadCasesError(
             f"{what}: wanted at most {allowed} bad cases of {total} ({allowed_share:.0%}); found {len(bad)}:\n{reasons}"
             "\nrepair these cases, take them out, or allow more (--max-set-aside)"

@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 
 from gossamer.units import ZYX, ShapeZYX
 
+SHOWN_TILT_DEGREES = 0.01
+"""Less is rounding; over 500 slices it moves the last one by a tenth of a slice."""
+
 
 @dataclass(frozen=True, eq=False)
 class Frame:
@@ -71,12 +74,19 @@ class Frame:
         away = self.index_from_world(other.world_from_index(corners)) - corners
         return float(np.abs(away).max())
 
+    @property
+    def tilt_degrees(self) -> float:
+        """The largest angle between an axis and the world's that it runs along; 0 unless the scan is oblique."""
+        along = np.abs(self.world_from_voxel[[2, 1, 0], [0, 1, 2]]) / self.spacing_mm
+        return float(np.degrees(np.arccos(np.clip(along, 0.0, 1.0))).max())
+
     def describe(self) -> str:
-        """One line for messages: shape, spacing and first voxel."""
+        """One line for messages: shape, spacing, first voxel and, of an oblique scan, the tilt."""
         z, y, x = self.shape
         sz, sy, sx = self.spacing_mm
         ox, oy, oz = self.world_from_voxel[:3, 3]
+        tilt = f", tilted by {self.tilt_degrees:.2f} degrees" if self.tilt_degrees >= SHOWN_TILT_DEGREES else ""
         return (
             f"{z}x{y}x{x} voxels (z, y, x) of {sz:.3f}x{sy:.3f}x{sx:.3f} mm, "
-            f"first at (x, y, z) = ({ox:.2f}, {oy:.2f}, {oz:.2f}) mm LPS"
+            f"first at (x, y, z) = ({ox:.3f}, {oy:.3f}, {oz:.3f}) mm LPS{tilt}"
         )

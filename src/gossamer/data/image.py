@@ -24,6 +24,9 @@ SNAP_VOXELS = 0.01
 ROUNDING_VOXELS = 1e-4
 """What float32 numbers in a header do to equal geometries; not worth a note."""
 
+MAX_HU = 1e6
+"""Far above any metal; a file with more holds something else, or a scale that is damaged."""
+
 MAX_LABEL = 2**31 - 1
 
 
@@ -61,6 +64,12 @@ def read_nifti(path: Path, what: str = "image") -> Image:
         )
     if _fits_int16(array):
         return Image(np.ascontiguousarray(array, dtype=np.int16), frame)
+    lowest, highest = float(array.min()), float(array.max())
+    if max(-lowest, highest) > MAX_HU:
+        raise UnreadableImageError(
+            f"{what}: wanted HU; found values from {lowest:.3g} to {highest:.3g}; "
+            "look at the slope and intercept in its header, and export it again"
+        )
     return Image(np.ascontiguousarray(array, dtype=np.float32), frame)
 
 
@@ -131,8 +140,9 @@ def check_same_grid(image: Frame, mask: Frame, what: str) -> str | None:
     """
     apart = image.differs_by_voxels(mask)
     if apart >= SNAP_VOXELS:
+        away = f", up to {apart:.3g} voxels away" if np.isfinite(apart) else ""
         raise GeometryMismatchError(
-            f"{what}: wanted the grid of the image, {image.describe()}; found {mask.describe()}; "
+            f"{what}: wanted the grid of the image, {image.describe()}; found {mask.describe()}{away}; "
             "export image and contours of one series again, or resample the mask onto the image"
         )
     return f"{what}: snapped to the image's grid, {apart:.4f} voxels away" if apart > ROUNDING_VOXELS else None

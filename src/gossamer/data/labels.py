@@ -23,7 +23,7 @@ SIDE_WORDS = {
 
 _SIDE_OF_WORD = {word: side for side, words in SIDE_WORDS.items() for word in words.split()}
 
-_ELISION = re.compile(r"\b(l|d|dell|nell)['’]", re.IGNORECASE)
+_ELISION = re.compile(r"(?<![a-z])(l|d|dell|nell)['’]", re.IGNORECASE)
 """French and Italian articles, whose l is no side."""
 
 _WORD = re.compile(r"[A-Z]+(?![a-z])\d*|[A-Z]?[a-z]+\d*|\d+|[~^!+]")
@@ -59,9 +59,9 @@ class LabelSpace:
             UnknownStructureError: it is not in the label space.
         """
         if name not in self.structures:
-            raise UnknownStructureError(
-                f"wanted a structure of the label space; found {name!r}; it has {', '.join(self.structures)}"
-            )
+            nearest = [near for near in nearest_names(name) if near in self.structures]
+            known = f"nearest: {', '.join(nearest)}" if nearest else f"it has {', '.join(self.structures)}"
+            raise UnknownStructureError(f"wanted a structure of the label space; found {name!r}; {known}")
         return self.structures.index(name)
 
     @cached_property
@@ -93,6 +93,24 @@ def standard_name(name: str) -> str:
     raise UnknownStructureError(
         f"wanted the name of a structure; found {name!r}; {known}'gossamer names list' shows all names"
     )
+
+
+def require_standard_name(name: str, what: str) -> None:
+    """Refuse any name but a standard one.
+
+    Args:
+        name: to be checked.
+        what: how messages call the place it stands in.
+
+    Raises:
+        UnknownStructureError: it is another name of a structure, or none.
+    """
+    try:
+        standard = standard_name(name)
+    except UnknownStructureError as error:
+        raise UnknownStructureError(f"{what}: {error}") from error
+    if standard != name:
+        raise UnknownStructureError(f"{what}: wanted standard names; found {name!r}; use {standard}")
 
 
 def nearest_names(name: str) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ like a whole one. Messages name the case, never the path, which may hold a patie
 from __future__ import annotations
 
 import gzip
+import logging
 import math
 import zlib
 from dataclasses import dataclass
@@ -47,11 +48,26 @@ DICOM_MARK_AT = 128
 OTHER_FORMATS = {b"NRRD": "NRRD", b"ObjectType": "MetaImage", b"\x89HDF": "HDF5", b"MINC": "MINC", b"PK": "a zip file"}
 """What images with the wrong name often are, by their first bytes."""
 
+MM_UNITS = (0, 2)
+"""Codes of lengths: not stated, which every program takes as millimetres, and millimetres."""
+
+LENGTH_UNITS = 0x07
+"""Bits of ``xyzt_units`` that hold the code of lengths (NIfTI-1, "units of spatial and temporal dimensions")."""
+
+MIN_SPACING_MM, MAX_SPACING_MM = 0.01, 100.0
+"""No CT has voxels finer or coarser; metres or micrometres taken as millimetres fall outside on one side."""
+
+MAX_ORIGIN_MM = 1e6
+"""A kilometre; beyond it a header is damaged, and float arithmetic loses the voxel."""
+
 FLAT = 1e-3
 """Volume of a unit cell along the axes below which they do not span a space."""
 
 PRIVATE_FIELDS = ("descrip", "aux_file", "db_name", "intent_name")
 """Free text of a header, in which a patient's name may stand; never copied to another file."""
+
+_UNHEARD = logging.Logger("unheard", level=logging.CRITICAL + 1)
+"""Takes nibabel's remarks on headers: they name no case, and what matters of them we say ourselves."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +106,9 @@ def read_file(path: Path, what: str) -> NiftiFile:
             f"{what}: wanted a whole NIfTI file; found a damaged or cut one ({error}); copy or export it again"
         ) from error
     except OSError as error:
-        raise UnreadableImageError(f"{what}: wanted a file that can be read; found: {error.strerror}") from error
+        raise UnreadableImageError(
+            f"{what}: wanted a file that can be read; found: {error.strerror}; put it back, or let it be read"
+        ) from error
 
 
 def write_file(path: Path, array: NDArray[Any], ras_from_file: NDArray[np.float64], header: Any = None) -> None:
@@ -123,8 +141,9 @@ def write_file(path: Path, array: NDArray[Any], ras_from_file: NDArray[np.float6
 def _read(file: IO[bytes] | gzip.GzipFile, what: str) -> NiftiFile:
     start = file.read(HEADER_BYTES)
     header = _header(start, what)
-    dtype, shape, offset = header.get_data_dtype(), header.get_data_shape(), int(header["vox_offset"])
-    size = _checked_size(shape, dtype, offset, what)
+    dtype, shape = header.get_data_dtype(), header.get_data_shape()
+    offset = _checked_offset(float(header["vox_offset"]), what)
+    size = _checked_size(shape, dtype, what)
     content = bytearray(max(offset + size, len(start)))
     content[: len(start)] = start
     _fill(memoryview(content)[len(start) :], file, what)
@@ -133,7 +152,8 @@ def _read(file: IO[bytes] | gzip.GzipFile, what: str) -> NiftiFile:
     array = np.frombuffer(content, dtype, count=size // dtype.itemsize, offset=offset).reshape(shape[:3], order="F")
     slope, intercept = header.get_slope_inter()
     if slope is not None and (slope, intercept) != (1, 0):
-        array = array * np.float64(slope) + np.float64(intercept)
+        with np.errstate(over="ignore", invalid="ignore"):  # what is no number then is refused by whoever needs one
+            array = array * np.float64(slope) + np.float64(intercept)
     return NiftiFile(array, _checked_affine(header, what), header)
 
 
@@ -141,8 +161,10 @@ def _header(start: bytes, what: str) -> Any:
     """The header, if it can be read without contradiction."""
     kind = _header_kind(start, what)
     try:
-        header = kind(start[: kind.template_dtype.itemsize], check=True)
-        header.get_slope_inter(), header.get_sform(), header.get_qform()
+        header = kind(start[: kind.template_dtype.itemsize], check=False)
+        header.check_fix(logger=_UNHEARD)
+        with np.errstate(all="ignore"):
+            header.get_slope_inter(), header.get_sform(), header.get_qform()
     except (nibabel.spatialimages.HeaderDataError, ValueError) as error:
         raise UnreadableImageError(
             f"{what}: wanted a NIfTI header; found one that contradicts itself ({error}); export the image again"
@@ -165,7 +187,17 @@ def _header_kind(start: bytes, what: str) -> Any:
     raise UnreadableImageError(f"{what}: wanted NIfTI in one file; found {found}; convert it to .nii.gz")
 
 
-def _checked_size(shape: tuple[int, ...], dtype: np.dtype[Any], offset: int, what: str) -> int:
+def _checked_offset(offset: float, what: str) -> int:
+    """Where the voxels begin, if that is near the header."""
+    if not 0 < offset <= MAX_OFFSET_BYTES:
+        raise UnreadableImageError(
+            f"{what}: wanted voxels that begin within {MAX_OFFSET_BYTES:,} bytes; found byte {offset:g} in the header; "
+            "export the image again"
+        )
+    return int(offset)
+
+
+def _checked_size(shape: tuple[int, ...], dtype: np.dtype[Any], what: str) -> int:
     """Bytes of the voxels, if they are those of one 3-D image of sensible size."""
     if len(shape) < 3 or any(n != 1 for n in shape[3:]) or min(shape) < 1:
         raise UnreadableImageError(
@@ -175,10 +207,10 @@ def _checked_size(shape: tuple[int, ...], dtype: np.dtype[Any], offset: int, wha
     if dtype.kind not in "iuf":
         raise UnreadableImageError(f"{what}: wanted one number a voxel; found type {dtype}; export HU or labels")
     size = math.prod(shape) * dtype.itemsize
-    if size > MAX_VOXEL_BYTES or not 0 < offset <= MAX_OFFSET_BYTES:
+    if size > MAX_VOXEL_BYTES:
         raise UnreadableImageError(
-            f"{what}: wanted at most {MAX_VOXEL_BYTES / 2**30:.0f} GiB of voxels; found {size / 2**30:.2f} GiB from "
-            f"byte {offset} on; crop the image, or store it in 16 bits"
+            f"{what}: wanted at most {MAX_VOXEL_BYTES / 2**30:.0f} GiB of voxels; found {size / 2**30:,.2f} GiB; "
+            "crop the image, or store it in 16 bits"
         )
     return size
 
@@ -197,21 +229,40 @@ def _fill(target: memoryview, file: IO[bytes] | gzip.GzipFile, what: str) -> Non
 
 def _checked_affine(header: Any, what: str) -> NDArray[np.float64]:
     """The affine a header states, if it states one that says where the voxels lie."""
-    stated = [affine for affine, code in (header.get_sform(coded=True), header.get_qform(coded=True)) if code > 0]
+    if (unit := int(header["xyzt_units"]) & LENGTH_UNITS) not in MM_UNITS:
+        named = {1: "metres", 3: "micrometres"}.get(unit, f"the unknown unit {unit}")
+        raise UnreadableImageError(
+            f"{what}: wanted lengths in mm; found {named} in the header; convert them, or correct the unit"
+        )
+    with np.errstate(all="ignore"):  # what overflows is refused below
+        both = header.get_sform(coded=True), header.get_qform(coded=True)
+    stated = [affine for affine, code in both if code > 0]
     if not stated:
         raise UnreadableImageError(
             f"{what}: wanted a geometry; found neither sform nor qform, so left and right are unknown; export it again"
         )
     for affine in stated:
-        lengths = np.linalg.norm(affine[:3, :3], axis=0)
-        if not np.isfinite(affine).all() or (lengths == 0).any() or abs(np.linalg.det(affine[:3, :3] / lengths)) < FLAT:
-            raise UnreadableImageError(
-                f"{what}: wanted three finite axes; found the affine {np.round(affine[:3], 4).tolist()}; "
-                "export the image again"
-            )
+        _require_axes(affine, what)
     if len({nibabel.aff2axcodes(affine) for affine in stated}) > 1:
         codes = " and ".join("".join(nibabel.aff2axcodes(affine)) for affine in stated)
         raise UnreadableImageError(
             f"{what}: wanted one orientation; found sform and qform that differ ({codes}); export the image again"
         )
     return np.asarray(stated[0], dtype=np.float64)
+
+
+def _require_axes(affine: NDArray[np.float64], what: str) -> None:
+    """Refuse an affine without three axes of voxels as CT has them."""
+    bounded = np.isfinite(affine).all() and np.abs(affine).max() <= MAX_ORIGIN_MM  # else the lengths overflow
+    lengths = np.linalg.norm(affine[:3, :3], axis=0) if bounded else np.zeros(3)
+    if not lengths.all() or abs(np.linalg.det(affine[:3, :3] / lengths)) < FLAT:
+        rows = "; ".join(" ".join(f"{number:.5g}" for number in row) for row in affine[:3])
+        raise UnreadableImageError(
+            f"{what}: wanted three finite axes; found the affine [{rows}]; export the image again"
+        )
+    if lengths.min() < MIN_SPACING_MM or lengths.max() > MAX_SPACING_MM:
+        i, j, k = lengths
+        raise UnreadableImageError(
+            f"{what}: wanted voxels of {MIN_SPACING_MM:g} to {MAX_SPACING_MM:g} mm; found {i:.4g} x {j:.4g} x {k:.4g} "
+            "mm along the file's axes; were they stored in another unit? export the image again"
+        )

@@ -219,7 +219,9 @@ def _rows() -> Iterator[Structure]:
             number = f"{n:02d}" if count > 9 else f"{n}"
             yield from _row(f"VB_{part}{number}", "spine", f"vertebra {part}{n}", f"vertebrae {part}{n}")
     for n in range(1, 13):
-        yield from _row(f"Rib{n:02d}_*", "thorax", f"rib {n}", f"rib {n:02d}", f"Rippe {n}", f"côte {n}")
+        yield from _row(
+            f"Rib{n:02d}_*", "thorax", *dict.fromkeys((f"rib {n}", f"rib {n:02d}")), f"Rippe {n}", f"côte {n}"
+        )
 
 
 def _row(name: str, region: str, *synonyms: str) -> Iterator[Structure]:

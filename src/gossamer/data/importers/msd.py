@@ -50,9 +50,17 @@ def msd_cases(
     if (modalities := list(description.modality.values())) != ["CT"]:
         raise DatasetError(f"{what}: wanted one modality, CT; found {', '.join(modalities)}; only CT can be imported")
     value_of = {name: value for value, name in description.labels.items() if value != 0}
+    if twice := [name for value, name in description.labels.items() if value != value_of.get(name, value)]:
+        raise DatasetError(
+            f"{what}: wanted one value a structure; found two of {twice[0]}; join them in the label maps"
+        )
     standard = standard_names(value_of, names, skip_unknown=skip_unknown)
     labels = tuple((standard[name], (value,)) for name, value in value_of.items() if name in standard)
     pairs = {_case_id(pair.image): pair for pair in description.training}
+    if len(pairs) < len(description.training):
+        ids = [_case_id(pair.image) for pair in description.training]
+        twice = sorted({case_id for case_id in ids if ids.count(case_id) > 1})
+        raise DatasetError(f"{what}: wanted each case once; found {', '.join(twice[:5])} twice; take the copies out")
     splits = train_val_split(list(pairs), val_fraction, seed)
     return [
         WholeSetCase(

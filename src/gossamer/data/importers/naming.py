@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from gossamer.data.labels import standard_name
+from gossamer.data.labels import require_standard_name, standard_name
 from gossamer.documents import parse_toml
 from gossamer.errors import ConfigurationError, DatasetError, UnknownStructureError
 
@@ -29,18 +29,33 @@ def read_names(path: Path) -> dict[str, str]:
     """
     try:
         text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise ConfigurationError(f"names file: wanted a TOML file; found: {error.strerror}; check --names") from error
-    return {own: standard_name(name) for own, name in parse_toml(text, NamesFile, "names file").names.items()}
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"names file: wanted TOML in UTF-8; found: {reason(error)}; check --names") from error
+    names = parse_toml(text, NamesFile, "names file").names
+    for name in names.values():
+        require_standard_name(name, "names file")
+    return names
 
 
-def standard_names(names: Iterable[str], own: Mapping[str, str], *, skip_unknown: bool = False) -> dict[str, str]:
+def reason(error: Exception) -> str:
+    """What an error says, without the path that the operating system's errors hold."""
+    return error.strerror or "" if isinstance(error, OSError) else str(error)
+
+
+def standard_names(
+    names: Iterable[str],
+    own: Mapping[str, str],
+    *,
+    skip_unknown: bool = False,
+    remedy: str = "name them in a file for --names, or leave them out with --skip-unknown",
+) -> dict[str, str]:
     """Standard names by the source's names.
 
     Args:
         names: as the source has them.
         own: a hospital's own list, looked at first.
         skip_unknown: leave out what has no standard name, instead of refusing.
+        remedy: what the message says to do about unknown names.
 
     Raises:
         UnknownStructureError: names that have no standard one; all are listed, with the nearest.
@@ -55,8 +70,7 @@ def standard_names(names: Iterable[str], own: Mapping[str, str], *, skip_unknown
             unknown.append(f"  {error}")
     if unknown and not skip_unknown:
         raise UnknownStructureError(
-            "wanted structures with standard names; found without:\n" + "\n".join(unknown) + "\n"
-            "name them in a file for --names, or leave them out with --skip-unknown"
+            "wanted structures with standard names; found without:\n" + "\n".join(unknown) + f"\n{remedy}"
         )
     _require_distinct(found)
     return found

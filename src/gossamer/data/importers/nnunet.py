@@ -53,7 +53,10 @@ def nnunet_cases(
         UnknownStructureError: a label has no standard name.
     """
     text = read_description(folder, "nnU-Net")
-    description = parse_json(text, NnunetDescription, "nnU-Net's dataset.json", DatasetError)
+    try:
+        description = parse_json(text, NnunetDescription, "nnU-Net's dataset.json", DatasetError)
+    except DatasetError as error:
+        raise DatasetError(f"{error}; is it of nnU-Net v1 or the decathlon? then use import msd") from error
     _require_ct(description)
     values = {name: (v,) if isinstance(v, int) else tuple(v) for name, v in description.labels.items()}
     values = {name: found for name, found in values.items() if found != (0,)}

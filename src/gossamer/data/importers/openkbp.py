@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from gossamer.data.description import Split
 from gossamer.data.frame import Frame
 from gossamer.data.image import Image
+from gossamer.data.importers.naming import reason
 from gossamer.data.importers.source import CaseLeftOutError, CaseSource, LoadedCase, inside_image
 from gossamer.errors import DatasetError, UnreadableImageError
 from gossamer.units import AIR_HU, ZYX
@@ -31,8 +32,8 @@ FOLDERS: dict[str, tuple[Split, str]] = {
 }
 """Split and prefix of the ids, by the folders of the repository."""
 
-TWINS = frozenset({"test_pt_293"})
-"""The same CT as train_pt_36 (correlation 0.9994): left out, or the test set would hold a training patient."""
+TWINS = {"test_pt_293": "train_pt_36"}
+"""The same CT (correlation 0.9994): left out, or the test set would hold a training patient."""
 
 ROIS = {
     "Brainstem": "Brainstem",
@@ -84,6 +85,8 @@ class OpenKbpCase(CaseSource):
 
     def load(self) -> LoadedCase:
         """Read the files; see ``CaseSource.load``."""
+        if self.id in TWINS:
+            raise CaseLeftOutError(f"the same CT as {TWINS[self.id]}")
         spacing_mm = _read_spacing(self.folder / "voxel_dimensions.csv", self.id)
         raw = _on_grid(*_read_sparse(self.folder / "ct.csv", self.id))
         drawn = {name: mask for name, mask in self._read_masks() if mask.any()}
@@ -122,7 +125,7 @@ def openkbp_cases(folder: Path) -> list[OpenKbpCase]:
             f"OpenKBP: wanted {', '.join(FOLDERS)} with folders pt_N; found none; give the folder of the clone of "
             "ababier/open-kbp"
         )
-    return [case for case in cases if case.id not in TWINS]
+    return cases
 
 
 def _patients(folder: Path) -> Iterator[Path]:
@@ -189,10 +192,10 @@ def _read_sparse(path: Path, case_id: str) -> tuple[NDArray[np.int64], NDArray[n
     """Flat indices of voxels and their values; masks have no values."""
     columns = (0, 1) if path.name == "ct.csv" else (0,)
     numbers = _read_numbers(path, case_id, skip=1, columns=columns)
-    places = numbers[:, 0].astype(np.int64)
-    if places.size and not (places.min() >= 0 and places.max() < GRID**3):
-        raise _damaged(path, case_id, f"wanted voxels below {GRID**3}; found others")
-    return places, numbers[:, -1]
+    places = numbers[:, 0]
+    if not ((places >= 0) & (places < GRID**3) & (places == np.floor(places))).all():
+        raise _damaged(path, case_id, f"wanted numbers of voxels from 0 to {GRID**3 - 1}; found others")
+    return places.astype(np.int64), numbers[:, -1]
 
 
 def _read_numbers(path: Path, case_id: str, skip: int, columns: tuple[int, ...] = (0,)) -> NDArray[np.float64]:
@@ -200,9 +203,11 @@ def _read_numbers(path: Path, case_id: str, skip: int, columns: tuple[int, ...] 
         if path.stat().st_size > MAX_FILE_BYTES:
             raise _damaged(path, case_id, f"wanted at most {MAX_FILE_BYTES:,} bytes; found more")
         lines = path.read_text(encoding="ascii").splitlines()[skip:]
-        numbers = np.loadtxt(lines, delimiter=",", usecols=columns, ndmin=2) if lines else np.empty((0, len(columns)))
+        if not any(lines):
+            return np.empty((0, len(columns)))
+        numbers = np.loadtxt(lines, delimiter=",", usecols=columns, ndmin=2)
     except (OSError, ValueError) as error:
-        raise _damaged(path, case_id, f"wanted numbers; found: {error}") from error
+        raise _damaged(path, case_id, f"wanted numbers; found: {reason(error)}") from error
     if not np.isfinite(numbers).all():
         raise _damaged(path, case_id, "wanted numbers; found NaN")
     return numbers

@@ -9,6 +9,7 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
+from signal import SIG_DFL, SIGINT, signal
 
 from gossamer.data.case_folder import read_finished_case, write_case
 from gossamer.data.dataset import Case, Dataset, DatasetWriter, SetAside
@@ -25,20 +26,25 @@ class Imported:
         datasets: one a site, in the order of their names.
         left_out: cases that the source's own rules do not use, and why.
         failed: by site: why it could not be imported.
+        kept: how many cases a former run had finished.
+        written: how many this one has written.
     """
 
     datasets: tuple[Dataset, ...]
     left_out: tuple[SetAside, ...]
     failed: dict[str, DataError]
+    kept: int
+    written: int
 
 
 @dataclass(frozen=True)
 class _Outcome:
-    """What became of one case: written at a site, bad, or left out."""
+    """What became of one case: written at a site or kept from a former run, bad, or left out."""
 
     id: str
     site: str
     case: Case | None = None
+    kept: bool = False
     bad: str | None = None
     left_out: str | None = None
 
@@ -66,15 +72,17 @@ def import_cases(
         DatasetError: there is no case, ids are unsafe or not unique.
         DiskFullError: there is no room; what is finished stays, and the same import goes on from there.
         WorkerError: a worker died.
+        DataError: a case is bad of which only its files can tell the site.
     """
     if not sources:
         raise DatasetError("wanted cases to import; found none; check that the folder or index is the right one")
-    writers = {site: DatasetWriter(out / site, site, public=public) for s in sources for site in s.sites}
-    for site in writers:
+    sites = sorted({site for source in sources for site in source.sites})
+    writers = {site: DatasetWriter(out / site, site, public=public) for site in sites}
+    for site in sites:
         ids = [source.id for source in sources if site in source.sites]
-        require_unique_ids(ids, f"site {site}")
         for case_id in ids:
-            require_safe_id(case_id, f"site {site}")
+            require_safe_id(case_id, f"site {site}, case id")
+        require_unique_ids(ids, f"site {site}")
     by_site: dict[str, list[_Outcome]] = defaultdict(list)
     for outcome in _outcomes([(source, out) for source in sources], workers):
         by_site[outcome.site].append(outcome)
@@ -88,7 +96,9 @@ def import_cases(
         except DataError as error:
             failed[site] = error
     left = [SetAside(case=o.id, reason=o.left_out) for site in by_site for o in by_site[site] if o.left_out]
-    return Imported(tuple(datasets), tuple(left), failed)
+    cases = [outcome for site in by_site for outcome in by_site[site] if outcome.case is not None]
+    kept = sum(outcome.kept for outcome in cases)
+    return Imported(tuple(datasets), tuple(left), failed, kept, len(cases) - kept)
 
 
 def _finish(writer: DatasetWriter, outcomes: Iterable[_Outcome], max_set_aside: float) -> Dataset:
@@ -105,7 +115,12 @@ def _outcomes(jobs: Sequence[tuple[CaseSource, Path]], workers: int) -> Iterator
     if workers <= 1:
         yield from map(_import_one, jobs)
         return
-    pool = ProcessPoolExecutor(min(workers, len(jobs)), mp_context=multiprocessing.get_context("spawn"))
+    pool = ProcessPoolExecutor(
+        min(workers, len(jobs)),
+        mp_context=multiprocessing.get_context("spawn"),
+        initializer=signal,
+        initargs=(SIGINT, SIG_DFL),  # Ctrl-C reaches all processes: these end in silence, the first one speaks
+    )
     try:
         yield from pool.map(_import_one, jobs)
     except BrokenProcessPool as error:
@@ -124,7 +139,7 @@ def _import_one(job: tuple[CaseSource, Path]) -> _Outcome:
         made_from = source.made_from()
         for known in source.sites:
             if case := read_finished_case(out / known / source.id, made_from):
-                return _Outcome(source.id, known, case)
+                return _Outcome(source.id, known, case, kept=True)
         loaded = source.load()
         site = loaded.site
         case = write_case(

@@ -14,15 +14,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gossamer.data.description import SPLITS, Split
+from gossamer.data.description import SPLITS, Split, require_safe_id
 from gossamer.data.importers.label_map import LabelMapCase
-from gossamer.data.importers.naming import standard_names
+from gossamer.data.importers.naming import reason, standard_names
 from gossamer.data.importers.source import LoadedCase, inside_image
-from gossamer.errors import DatasetError
+from gossamer.errors import DatasetError, UnknownStructureError
 
 COLUMNS = ("id", "site", "split", "image", "labelmap", "annotated", "complete")
 
 FLAGS = "flags"
+
+_REMEDY = "correct the spelling, or name them in a file for --names"
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,8 @@ def table_cases(index: Path, labels: Path, names: Mapping[str, str]) -> tuple[li
 def _case(
     row: Mapping[str, str], line: int, folder: Path, value_of: Mapping[str, int], names: Mapping[str, str]
 ) -> TableCase:
+    require_safe_id(row["id"], f"index, line {line}, id")
+    require_safe_id(row["site"], f"index, line {line}, site")
     where = f"index, line {line} (case {row['id']})"
     annotated, complete = (_listed(row[column], names, f"{where}, {column}") for column in ("annotated", "complete"))
     if unnamed := [name for name in annotated if name not in value_of]:
@@ -96,9 +100,9 @@ def _case(
 def _listed(text: str, names: Mapping[str, str], where: str) -> tuple[str, ...]:
     listed = [name.strip() for name in text.split("|") if name.strip()]
     try:
-        return tuple(standard_names(listed, names).values())
-    except DatasetError as error:
-        raise DatasetError(f"{where}: {error}") from error
+        return tuple(standard_names(listed, names, remedy=_REMEDY).values())
+    except (DatasetError, UnknownStructureError) as error:
+        raise type(error)(f"{where}: {error}") from error
 
 
 def _split(text: str, where: str) -> Split:
@@ -114,7 +118,10 @@ def _read_index(index: Path) -> tuple[list[dict[str, str]], list[str]]:
             reader = csv.DictReader(file)
             rows, columns = list(reader), list(reader.fieldnames or ())
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DatasetError(f"index: wanted a CSV file in UTF-8; found one that cannot be read ({error})") from error
+        raise DatasetError(
+            f"index: wanted a CSV file in UTF-8; found one that cannot be read ({reason(error)}); "
+            "give the right file, saved as CSV UTF-8"
+        ) from error
     if missing := [column for column in COLUMNS if column not in columns]:
         raise DatasetError(
             f"index: wanted the columns {', '.join(COLUMNS)}; found none called {', '.join(missing)}; "
@@ -123,7 +130,8 @@ def _read_index(index: Path) -> tuple[list[dict[str, str]], list[str]]:
     for line, row in enumerate(rows, start=2):
         if None in row or None in row.values():
             raise DatasetError(
-                f"index, line {line}: wanted {len(columns)} fields; found another number; look for commas"
+                f"index, line {line}: wanted {len(columns)} fields; found another number; look for commas too many or "
+                "too few"
             )
     return rows, columns
 
@@ -132,10 +140,19 @@ def _read_labels(path: Path, names: Mapping[str, str]) -> dict[str, int]:
     """Values by standard name."""
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
-        value_of = {name: int(value) for value, name in raw.items() if int(value) != 0}
+        named = [(str(name), int(value)) for value, name in raw.items() if int(value) != 0]
     except (OSError, ValueError, AttributeError, TypeError) as error:
         raise DatasetError(
             'labels: wanted JSON of structures by value, like {"1": "Brainstem"}; found something else; '
             "give the right file to --labels"
         ) from error
-    return {standard: value_of[name] for name, standard in standard_names(value_of, names).items()}
+    value_of = dict(named)
+    if len(value_of) < len(named):
+        twice = sorted({name for name, value in named if value != value_of[name]})
+        raise DatasetError(
+            f"labels: wanted one value a structure; found several of {', '.join(twice)}; join them in the label maps"
+        )
+    try:
+        return {name: value_of[own] for own, name in standard_names(value_of, names, remedy=_REMEDY).items()}
+    except (DatasetError, UnknownStructureError) as error:
+        raise type(error)(f"labels: {error}") from error

@@ -14,7 +14,7 @@ from typing import Any
 
 from gossamer.data.description import SPLITS, Split
 from gossamer.data.image import check_same_grid, read_mask, read_nifti
-from gossamer.data.importers.naming import standard_names
+from gossamer.data.importers.naming import reason, standard_names
 from gossamer.data.importers.source import CaseSource, LoadedCase
 from gossamer.data.importers.whole_set import VAL_FRACTION, complete_masks, present_masks, train_val_split
 from gossamer.errors import DatasetError
@@ -78,9 +78,7 @@ def totalsegmentator_cases(
         raise DatasetError(
             f"TotalSegmentator: wanted folders with {IMAGE} and segmentations; found none; give the folder of the cases"
         )
-    drawn = {
-        place.name: sorted(path.name for path in place.glob(f"segmentations/[!.]*{MASK_ENDING}")) for place in places
-    }
+    drawn = {place.name: _mask_files(place) for place in places}
     all_names = sorted({name for files in drawn.values() for name in files})
     standard = standard_names(all_names, names, skip_unknown=skip_unknown)
     splits = _published_splits(folder / "meta.csv") or train_val_split(list(drawn), val_fraction, seed)
@@ -90,11 +88,7 @@ def totalsegmentator_cases(
             split=_split_of(place.name, splits),
             sites=(site,),
             folder=place,
-            masks=tuple(
-                (file, standard[name])
-                for file in drawn[place.name]
-                if (name := file.removesuffix(MASK_ENDING)) in standard
-            ),
+            masks=tuple((file, standard[name]) for name, file in drawn[place.name].items() if name in standard),
             score_cut=score_cut,
         )
         for place in places
@@ -121,6 +115,8 @@ def _published_splits(meta: Path) -> dict[str, Split]:
         with meta.open(encoding="utf-8-sig", newline="") as file:
             rows = list(csv.DictReader(file, delimiter=";"))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DatasetError(f"meta.csv: wanted a table in UTF-8; found one that cannot be read ({error})") from error
+        raise DatasetError(
+            f"meta.csv: wanted a table in UTF-8; found one that cannot be read ({reason(error)})"
+        ) from error
     known: dict[str | None, Split] = {split: split for split in SPLITS}
     return {row["image_id"]: known[row["split"]] for row in rows if "image_id" in row and row.get("split") in known}

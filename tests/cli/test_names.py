@@ -1,0 +1,34 @@
+"""``gossamer names list``: all standard names, for people and for programs."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from gossamer.cli.names import names_app
+from gossamer.data.labels import standard_name
+from gossamer.data.tg263 import STRUCTURES
+
+
+def test_every_name_its_partner_and_its_synonyms_are_listed_on_stdout(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    done = CliRunner().invoke(names_app, ["list"])
+    assert (done.exit_code, done.stderr) == (0, "")
+    words = set(done.stdout.replace("│", " ").replace(",", " ").split())
+    assert set(STRUCTURES) <= words
+    assert {"Ohrspeicheldrüse", "Rückenmark", "Fegato".lower()} <= words
+
+
+def test_json_holds_the_whole_table():
+    rows = json.loads(CliRunner().invoke(names_app, ["list", "--json"]).stdout)
+    assert [row["name"] for row in rows] == list(STRUCTURES)
+    parotid = next(row for row in rows if row["name"] == "Parotid_L")
+    assert (parotid["partner"], parotid["side"], parotid["region"]) == ("Parotid_R", "L", "head and neck")
+    assert standard_name(f"{parotid['synonyms'][0]} left") == "Parotid_L"
+
+
+@pytest.mark.parametrize("arguments", [["lst"], ["list", "--no-such-option"]])
+def test_a_wrong_command_line_ends_with_status_2(arguments):
+    done = CliRunner().invoke(names_app, arguments)
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "Usage:" in done.stderr
