@@ -151,7 +151,7 @@ def test_organ_stuck_after_a_fifth_is_said_once_and_noted(look_out, scores, para
     said = [look(lookout, step, params) for step in (1, 2, 5, 10)]
     assert [len(lines) for lines in said] == [0, 1, 0, 0]  # a tenth is too early, a fifth is due
     [line] = said[1]
-    assert "gossip: Prostate is still at DSC 0 after 2 of 10 steps" in line
+    assert "Prostate is still at DSC 0 after 2 of 10 steps" in line
     assert "3 voxels on the plan's grid" in line
     assert lookout.curve.notes == (line,)
 

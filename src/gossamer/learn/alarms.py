@@ -26,7 +26,7 @@ class StuckOrgan:
 
     Attributes:
         structure: its name.
-        causes: likely ones, most likely first, as sentences with the facts they rest on.
+        causes: likely ones, most likely first, as sentences with the facts they rest on; none where none is known.
     """
 
     structure: str
@@ -69,4 +69,4 @@ def _causes(cases: Sequence[PreparedCase], structure: int) -> tuple[str, ...]:
             causes.append(f"it is small: {middle} voxels on the plan's grid (median); a finer spacing would help")
         if len(drawn) < RARE_SHARE * len(cases):
             causes.append(f"it is rare: drawn in {len(drawn)} of {len(cases)} cases")
-    return tuple(causes) or ("none of the known ones: it has cases and size; more steps may show it",)
+    return tuple(causes)

@@ -142,7 +142,7 @@ class _Course:
                     params = {str(site): own for site, own in report.params.items()}
                     sent = images_sent + sum(report.bytes_sent.values())
                     for line in lookout.look(step, params, bytes_sent=sent):
-                        self.watch.say(line)
+                        self.watch.say(f"{job.arm_name}: {line}")
                 write_atomically(self.place / SPENT, stopwatch.read().model_dump_json())
 
             batch_size, tasks = job.schedule.batch_size, (task, self.study_task)

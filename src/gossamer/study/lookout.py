@@ -34,6 +34,8 @@ from gossamer.study.workspace import Workspace
 CURVE = "curve.json"
 MODELS = "models"
 
+NO_CAUSE = "it has cases and size, so more steps may show it"
+
 
 class Curve(BaseModel):
     """All looks of a run so far; ``curve.json``.
@@ -196,8 +198,8 @@ class Lookout:
         cases = [case for prepared in self._workspace.prepared.values() for case in prepared.split("train")]
         stuck = stuck_organs(point.organ_dsc, cases, self._workspace.plan.structures, point.step / self._job.steps)
         return tuple(
-            f"{self._job.arm_name}: {organ.structure} is still at DSC 0 after {point.step} of {self._job.steps} steps; "
-            f"likely because {'; '.join(organ.causes)}"
+            f"{organ.structure} is still at DSC 0 after {point.step} of {self._job.steps} steps; "
+            + (f"likely because {'; '.join(organ.causes)}" if organ.causes else NO_CAUSE)
             for organ in stuck
         )
 

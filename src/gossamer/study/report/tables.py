@@ -53,7 +53,10 @@ def _arm_row(arm: ArmFindings) -> tuple[Cell, ...]:
         Cell(num.millimetres(arm.hd95_mm.estimate), num.millimetre_bounds(arm.hd95_mm)),
         Cell(num.megabytes(arm.busiest_bytes), "all its images" if arm.arm == POOLED else ""),
         Cell(num.count(run.steps_per_site), "one trainer for all" if arm.arm == POOLED else ""),
-        Cell(" to ".join(dict.fromkeys((num.score(spread[0]), num.score(spread[-1])))), f"{len(spread)} seeds"),
+        Cell(
+            " to ".join(dict.fromkeys((num.score(spread[0]), num.score(spread[-1])))),
+            f"{len(spread)} seed{'s' if len(spread) != 1 else ''}",
+        ),
     )
 
 
