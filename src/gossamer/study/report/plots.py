@@ -155,7 +155,7 @@ def distance_plot(curves: Sequence[Curve], styles: Styles, title: str, x_label: 
 
     powers = [power(y) for curve in curves for line in curve.seeds for _, y in line]
     y_axis = Axis(*widened(powers, 1.0), frame.bottom, frame.top)
-    _grid_y(drawing, y_axis, frame, 4, lambda tick: f"{10.0**tick:g}")
+    _grid_y(drawing, y_axis, frame, 4, lambda tick: f"{10.0**tick:g}" if tick > -3 else f"{10.0**tick:.0e}")
     x_axis = _x_axis(drawing, curves, frame, x_label)
     names = _draw_curves(drawing, curves, styles, lambda point: (x_axis.at(point[0]), y_axis.at(power(point[1]))))
     _write_names(drawing, names)
