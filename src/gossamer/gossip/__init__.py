@@ -1,6 +1,6 @@
 """Arithmetic of decentralised averaging: tensors in, tensors out; no clock, socket or file."""
 
-from gossamer.gossip.algorithm import GossipAlgorithm, GossipState, Mass, Params, Share, SiteId
+from gossamer.gossip.algorithm import GossipAlgorithm, GossipState, Mass, Params, Share
 from gossamer.gossip.consensus import consensus_distance, weighted_mean
 from gossamer.gossip.registry import (
     ALGORITHMS,
@@ -11,7 +11,7 @@ from gossamer.gossip.registry import (
     default_topology,
 )
 from gossamer.gossip.spectral import averages_exactly, is_doubly_stochastic, spectral_gap
-from gossamer.gossip.topology import Topology
+from gossamer.gossip.topology import SiteId, Topology
 from gossamer.gossip.trainer import Trainer, TrainerState, TrainResult
 
 __all__ = [

@@ -14,15 +14,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NewType
 
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from gossamer.gossip.topology import Topology
-
-SiteId = NewType("SiteId", str)
-"""A site's name in a federation: its identity's fingerprint, or a plain name in a simulation."""
+from gossamer.gossip.topology import SiteId, Topology
 
 Params = Mapping[str, Tensor]
 """The network's tensors by name. Never changed in place: whoever computes makes new tensors."""

@@ -12,8 +12,7 @@ from itertools import chain
 from math import gcd, prod
 
 from gossamer.errors import ScheduleError
-from gossamer.gossip.algorithm import SiteId
-from gossamer.gossip.topology import Topology
+from gossamer.gossip.topology import SiteId, Topology
 
 Link = tuple[int, int, float]
 """Two sites that exchange, and the fraction each hands to the other."""

@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from math import ceil, log2
 
-from gossamer.gossip.algorithm import SiteId
-from gossamer.gossip.topology import Topology
+from gossamer.gossip.topology import SiteId, Topology
 
 
 class Exponential(Topology):

@@ -16,8 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gossamer.errors import ScheduleError
-from gossamer.gossip.algorithm import SiteId
-from gossamer.gossip.topology import Topology
+from gossamer.gossip.topology import SiteId, Topology
 
 
 class RandomTopology(Topology):

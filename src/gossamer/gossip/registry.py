@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from typing import Any, TypeVar
 
 from gossamer.errors import ScheduleError
-from gossamer.gossip.algorithm import GossipAlgorithm, SiteId
+from gossamer.gossip.algorithm import GossipAlgorithm
 from gossamer.gossip.base_graph import BaseGraph
 from gossamer.gossip.dpsgd import DPSGD
 from gossamer.gossip.exponential import Exponential
@@ -20,7 +20,7 @@ from gossamer.gossip.random_graphs import Epidemic, RandomMatching, RandomTopolo
 from gossamer.gossip.rolling_sweep import RollingSweep
 from gossamer.gossip.star import Star
 from gossamer.gossip.sweep import Sweep
-from gossamer.gossip.topology import Topology
+from gossamer.gossip.topology import SiteId, Topology
 
 ALGORITHMS: dict[str, type[GossipAlgorithm]] = {
     each.name: each for each in (Sweep, RollingSweep, PushSum, DPSGD, FedAvg)

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping
+from typing import NewType
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gossamer.errors import ScheduleError
-from gossamer.gossip.algorithm import SiteId
+
+SiteId = NewType("SiteId", str)
+"""A site's name in a federation: its identity's fingerprint, or a plain name in a simulation."""
 
 
 class Topology(ABC):

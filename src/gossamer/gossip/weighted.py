@@ -14,8 +14,9 @@ from functools import reduce
 from math import isfinite
 
 from gossamer.errors import ScheduleError
-from gossamer.gossip.algorithm import GossipAlgorithm, GossipState, Mass, Params, Share, SiteId
+from gossamer.gossip.algorithm import GossipAlgorithm, GossipState, Mass, Params, Share
 from gossamer.gossip.merge import merge
+from gossamer.gossip.topology import SiteId
 
 
 class WeightedGossip(GossipAlgorithm):

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gossamer.gossip.algorithm import Params, SiteId
+from gossamer.gossip.algorithm import Params
+from gossamer.gossip.topology import SiteId
 from gossamer.wire.messages import Message
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from gossamer.gossip.algorithm import Share, SiteId
+from gossamer.gossip.algorithm import Share
+from gossamer.gossip.topology import SiteId
 from gossamer.node.snapshot import Outgoing
 
 MOST_DOUBLINGS = 6

@@ -34,7 +34,8 @@ from __future__ import annotations
 from typing import final
 
 from gossamer.errors import LedgerError, StorageError
-from gossamer.gossip.algorithm import Mass, Params, SiteId
+from gossamer.gossip.algorithm import Mass, Params
+from gossamer.gossip.topology import SiteId
 from gossamer.node.agreement import Agreement
 from gossamer.node.events import Action, Event, Finish, Persist, Received, Send, Started, Train, Trained, Woke
 from gossamer.node.ledger import Ledger

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from gossamer.gossip.algorithm import GossipState, Mass, Share, SiteId
+from gossamer.gossip.algorithm import GossipState, Mass, Share
+from gossamer.gossip.topology import SiteId
 
 Phase = Literal["training", "exchanging", "lingering", "finished"]
 """See the law of the node (``node.py``)."""

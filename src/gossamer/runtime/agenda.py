@@ -6,7 +6,7 @@ import heapq
 from dataclasses import dataclass
 from typing import Any
 
-from gossamer.gossip.algorithm import SiteId
+from gossamer.gossip.topology import SiteId
 from gossamer.wire.frame import Frame
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gossamer.gossip.algorithm import SiteId
+from gossamer.gossip.topology import SiteId
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from gossamer.gossip.algorithm import SiteId
+from gossamer.gossip.topology import SiteId
 from gossamer.runtime.network import Line, Network
 
 TRAINING_S = (1.8, 20.7)

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from gossamer.gossip.algorithm import SiteId
+from gossamer.gossip.topology import SiteId
 
 
 @dataclass(frozen=True)

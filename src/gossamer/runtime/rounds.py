@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gossamer.gossip.algorithm import Params, SiteId
+from gossamer.gossip.algorithm import Params
+from gossamer.gossip.topology import SiteId
 
 
 @dataclass(frozen=True, eq=False)

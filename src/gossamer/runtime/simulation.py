@@ -19,7 +19,8 @@ from typing import Any
 
 from gossamer.atomic import storage_error, write_atomically
 from gossamer.errors import PeerError, ScheduleError, StorageError
-from gossamer.gossip.algorithm import Params, SiteId
+from gossamer.gossip.algorithm import Params
+from gossamer.gossip.topology import SiteId
 from gossamer.gossip.trainer import Trainer
 from gossamer.node.events import Action, Event, Finish, Persist, Received, Send, Started, Train, Trained, Woke
 from gossamer.node.node import Node

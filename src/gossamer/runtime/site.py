@@ -6,7 +6,8 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-from gossamer.gossip.algorithm import Params, SiteId
+from gossamer.gossip.algorithm import Params
+from gossamer.gossip.topology import SiteId
 from gossamer.gossip.trainer import Trainer, TrainerState
 from gossamer.node.agreement import Agreement
 from gossamer.node.events import Train

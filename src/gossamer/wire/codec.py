@@ -11,7 +11,8 @@ import re
 from collections.abc import Mapping
 from math import isfinite
 
-from gossamer.gossip.algorithm import Mass, Share, SiteId
+from gossamer.gossip.algorithm import Mass, Share
+from gossamer.gossip.topology import SiteId
 from gossamer.wire.frame import (
     METADATA,
     Buffer,

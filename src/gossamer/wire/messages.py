@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gossamer.gossip.algorithm import Share, SiteId
+from gossamer.gossip.algorithm import Share
+from gossamer.gossip.topology import SiteId
 
 
 @dataclass(frozen=True)
