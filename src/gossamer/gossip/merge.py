@@ -13,6 +13,10 @@ import torch
 from torch import Tensor
 
 from gossamer.gossip.algorithm import Mass, Params
+from gossamer.gossip.memo import TensorMemo
+
+_MEANS = TensorMemo()
+"""Sites of one process often ask for the same mean."""
 
 
 def merge(params: Sequence[Params], masses: Sequence[Mass], mine: int) -> Params:
@@ -69,12 +73,18 @@ def _shares(masses: Sequence[float], mine: int) -> list[float]:
 
 
 def _fold(tensors: Sequence[Tensor], shares: Sequence[float]) -> Tensor:
-    first = next(place for place, share in enumerate(shares) if share > 0)
-    mean, own_copy = tensors[first], False
-    for tensor, share in zip(tensors[first + 1 :], shares[first + 1 :], strict=True):
-        if share > 0:
-            mean = mean.lerp_(tensor, share) if own_copy else torch.lerp(mean, tensor, share)
-            own_copy = True
+    given = [(tensor, share) for tensor, share in zip(tensors, shares, strict=True) if share > 0]
+    (first, _), *others = given
+    if not others:
+        return first
+    inputs, parts = [tensor for tensor, _ in given], tuple(share for _, share in given)
+    known = _MEANS.recall(inputs, parts)
+    if known is not None:
+        return known
+    mean = torch.lerp(first, *others[0])
+    for tensor, share in others[1:]:
+        mean.lerp_(tensor, share)
+    _MEANS.note(inputs, mean, parts)
     return mean
 
 

@@ -6,7 +6,11 @@ import torch
 from torch import Tensor
 
 from gossamer.errors import ShareRefusedError
+from gossamer.gossip.memo import TensorMemo
 from gossamer.wire.messages import ShareMessage
+
+_FINITE = TensorMemo()
+"""Tensors that were looked at; in a simulation several sites receive the same."""
 
 
 def refuse_unless_finite(message: ShareMessage) -> None:
@@ -25,5 +29,10 @@ def refuse_unless_finite(message: ShareMessage) -> None:
 
 def _is_finite(tensor: Tensor) -> bool:
     """NaN and inf survive a sum, which takes no memory; only a sum that overflows needs the longer look."""
+    if _FINITE.recall([tensor]) is not None:
+        return True
     total = tensor.sum(dtype=torch.float64 if tensor.dtype == torch.float64 else torch.float32)
-    return bool(torch.isfinite(total)) or bool(torch.isfinite(tensor).all())
+    finite = bool(torch.isfinite(total)) or bool(torch.isfinite(tensor).all())
+    if finite:
+        _FINITE.note([tensor], tensor)
+    return finite

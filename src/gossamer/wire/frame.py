@@ -112,7 +112,7 @@ def build_frame(metadata: Mapping[str, str], tensors: Mapping[str, Tensor]) -> F
     for name, tensor in sorted(tensors.items(), key=lambda item: (-item[1].element_size(), item[0])):
         if tensor.dtype not in _NAMES:
             raise TypeError(f"wanted a dtype among {', '.join(DTYPES)}; found {tensor.dtype} in {name!a}; convert it")
-        flat = tensor.detach().cpu().contiguous()
+        flat = _plain(tensor)
         begin, end = end, end + flat.nbytes
         document[name] = {"dtype": _NAMES[flat.dtype], "shape": list(flat.shape), "data_offsets": [begin, end]}
         laid.append(flat)
@@ -161,10 +161,10 @@ def read_tensors(data: Frame | Buffer, header: Header) -> dict[str, Tensor]:
     knows no read-only tensors.
     """
     if isinstance(data, Frame):
-        bodies = [_bytes_of(tensor) for tensor in data.tensors]
-    else:
-        body = memoryview(data)[header.size_bytes :]
-        bodies = [body[entry.begin : entry.end] for entry in header.entries]
+        laid = zip(header.entries, data.tensors, strict=True)
+        return {entry.name: _handed_over(entry, tensor) for entry, tensor in laid}
+    body = memoryview(data)[header.size_bytes :]
+    bodies = [body[entry.begin : entry.end] for entry in header.entries]
     return {entry.name: _tensor(entry, piece) for entry, piece in zip(header.entries, bodies, strict=True)}
 
 
@@ -224,6 +224,18 @@ def _no_constant(text: str) -> float:
 
 def _bytes_of(tensor: Tensor) -> memoryview:
     return tensor.reshape(-1).view(torch.uint8).numpy().data
+
+
+def _handed_over(entry: Entry, tensor: Tensor) -> Tensor:
+    """The very tensor, so that what is known of it (``gossip.memo``) stays known."""
+    same = (tensor.dtype, tuple(tensor.shape)) == (entry.dtype, entry.shape)
+    return tensor if same else _tensor(entry, _bytes_of(tensor))
+
+
+def _plain(tensor: Tensor) -> Tensor:
+    """Contiguous, on the CPU, without a gradient: itself, if it is so."""
+    is_plain = tensor.device.type == "cpu" and not tensor.requires_grad and tensor.is_contiguous()
+    return tensor if is_plain else tensor.detach().cpu().contiguous()
 
 
 def _tensor(entry: Entry, piece: memoryview) -> Tensor:
