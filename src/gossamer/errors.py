@@ -17,15 +17,18 @@
     │   ├── UnknownKeyError
     │   ├── UnknownMetricError
     │   ├── PlanError
-    │   └── ScheduleError
+    │   ├── ScheduleError
+    │   └── IdentityError
     ├── PeerError                 exit 5   GOS-5xx  what other sites send
     │   ├── WireError
     │   ├── ShareRefusedError
-    │   └── LedgerError
+    │   ├── LedgerError
+    │   └── LineRefusedError
     └── ResourceError             exit 6   GOS-6xx  disk, memory, workers
         ├── StorageError
         ├── DiskFullError
-        └── WorkerError
+        ├── WorkerError
+        └── FolderBusyError
 
 A message has four parts: what was wanted, what was found, where, and what to do. It never carries a
 patient's name, identifier or a path that holds one. Each code has a page in ``docs/reference/errors``.
@@ -136,6 +139,12 @@ class ScheduleError(ConfigurationError):
     code = "GOS-404"
 
 
+class IdentityError(ConfigurationError):
+    """A site's key or certificate is missing, open to others, or not one that sites make."""
+
+    code = "GOS-405"
+
+
 class PeerError(GossamerError):
     """Another site, or the way to it, did something it must not."""
 
@@ -161,6 +170,12 @@ class LedgerError(PeerError):
     code = "GOS-503"
 
 
+class LineRefusedError(PeerError):
+    """Two sites do not speak with each other: other protocol, other federation file."""
+
+    code = "GOS-504"
+
+
 class ResourceError(GossamerError):
     """The machine lacks something: disk, memory, a live worker."""
 
@@ -184,3 +199,9 @@ class WorkerError(ResourceError):
     """A data worker died or hangs."""
 
     code = "GOS-603"
+
+
+class FolderBusyError(ResourceError):
+    """Another process is at work in a folder that only one may write in."""
+
+    code = "GOS-604"

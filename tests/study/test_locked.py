@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from gossamer.errors import DatasetError, UsageError
+from gossamer.errors import DatasetError, FolderBusyError, UsageError
+from gossamer.only_writer import only_writer
 from gossamer.study import locked as locked_module
 from gossamer.study.locked import score_locked
 from gossamer.study.outcome import read_results
@@ -147,3 +148,22 @@ def test_set_of_other_data_than_the_study_s_is_scored_and_noted(own_finished, ow
 def test_set_in_the_folder_one_stands_in_has_a_name(own_finished, toy_home, clock, witness, monkeypatch):
     monkeypatch.chdir(toy_home / "data")
     assert score_locked(own_finished, Path(), "test", witness).locked[0].set_name == "data:test"
+
+
+def test_a_study_that_runs_is_not_scored(own_finished, toy_home, witness):
+    with only_writer(own_finished), pytest.raises(FolderBusyError):
+        score_locked(own_finished, toy_home / "data", "test", witness)
+
+
+def test_locked_patients_are_predicted_as_the_study_predicted(own_finished, toy_home, witness, monkeypatch):
+    recipes = []
+    scored = locked_module.score_patients
+
+    def watched(*arguments, recipe, **rest):
+        recipes.append(recipe)
+        return scored(*arguments, recipe=recipe, **rest)
+
+    monkeypatch.setattr(locked_module, "score_patients", watched)
+    results = score_locked(own_finished, toy_home / "data", "test", witness)
+    kept = results.environment
+    assert {(str(recipe.threads), recipe.precision) for recipe in recipes} == {(kept["threads"], kept["precision"])}

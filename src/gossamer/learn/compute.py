@@ -25,18 +25,23 @@ def compute_for(recipe: Recipe, accelerator: Literal["auto", "cpu", "cuda"] = "a
         recipe: threads, precision and number of devices.
         accelerator: ``auto`` takes a CUDA device if there is one.
     """
-    chosen = ("cuda" if torch.cuda.is_available() else "cpu") if accelerator == "auto" else accelerator
+    chosen = _present() if accelerator == "auto" else accelerator
     torch.set_num_threads(recipe.threads)
     with flushed_denormals():
         torch.ones(POOL_STARTS).sum()  # starts PyTorch's threads, which keep this setting for good
     torch.backends.cudnn.benchmark = False  # the fastest kernel may differ from run to run, and its rounding with it
     torch.backends.cudnn.deterministic = True
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it announces the precision on stderr
-    precision = fastest_precision(chosen) if recipe.precision == "auto" else recipe.precision
+    precision = _precision(recipe, chosen)
     if chosen == "cpu" or recipe.devices == 1:
         return Fabric(accelerator=chosen, devices=1, precision=precision)
     # A batch is split over the devices and comes together before the loss, which so stays that of the whole batch.
     return Fabric(accelerator=chosen, devices=recipe.devices, strategy="dp", precision=precision)
+
+
+def chosen_precision(recipe: Recipe) -> Precision:
+    """What ``auto`` stands for on this machine."""
+    return _precision(recipe, _present())
 
 
 @contextmanager
@@ -68,3 +73,11 @@ def working_type(fabric: Fabric) -> torch.dtype:
     kind = fabric.device.type
     with fabric.autocast():
         return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else torch.float32
+
+
+def _present() -> Literal["cpu", "cuda"]:
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _precision(recipe: Recipe, accelerator: Literal["cpu", "cuda"]) -> Precision:
+    return fastest_precision(accelerator) if recipe.precision == "auto" else recipe.precision

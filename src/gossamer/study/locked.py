@@ -12,13 +12,14 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from gossamer.atomic import write_atomically
 from gossamer.data.dataset import Case, Dataset
 from gossamer.documents import parse_json
 from gossamer.errors import DatasetError, StorageError, UsageError
 from gossamer.learn.recipe import Recipe
+from gossamer.only_writer import only_writer
 from gossamer.study.outcome import CASES, datasets_of, read_results, redraw, write_results
 from gossamer.study.results import LockedScore, RunResult, RunScore, StudyResults
 from gossamer.study.scores import CaseScore, append_cases, summarise
@@ -54,7 +55,14 @@ def score_locked(folder: Path, on: Path, split: str, watch: Watch) -> StudyResul
         UsageError: the study is not finished, or the split was used in training or choosing.
         DatasetError: the data sets are not those of the study's sites, have no such patients, or are no longer those
             that were scored under this name before.
+        FolderBusyError: another process runs the study, or scores it.
     """
+    read_results(folder)  # says what is wrong with a folder that holds no finished study
+    with only_writer(folder):
+        return _score_locked(folder, on, split, watch)
+
+
+def _score_locked(folder: Path, on: Path, split: str, watch: Watch) -> StudyResults:
     results = read_results(folder)
     if split in ("train", "val"):
         raise UsageError(
@@ -85,8 +93,7 @@ def score_locked(folder: Path, on: Path, split: str, watch: Watch) -> StudyResul
 
 
 def _score_runs(results: StudyResults, folder: Path, name: str, patients: Patients, watch: Watch) -> list[CaseScore]:
-    # The study file is not here; its threads are on record, and precision is the default one.
-    recipe = Recipe(threads=int(results.environment.get("threads", Recipe.threads)))
+    recipe = _recipe(results)
     rows: list[CaseScore] = []
     with watch.task(f"scoring {name}", len(results.runs) * sum(len(cases) for _, cases in patients.values())) as task:
         for run in results.runs:
@@ -99,6 +106,12 @@ def _score_runs(results: StudyResults, folder: Path, name: str, patients: Patien
                 on_patient=lambda: task.advance(1),
             )
     return rows
+
+
+def _recipe(results: StudyResults) -> Recipe:
+    """Threads and precision as the study had them: its file is not here, but they are on record."""
+    kept = {name: results.environment[name] for name in ("threads", "precision") if name in results.environment}
+    return TypeAdapter(Recipe).validate_python(kept)
 
 
 def _run_score(run: RunResult, rows: list[CaseScore], structures: tuple[str, ...]) -> RunScore:

@@ -17,6 +17,7 @@ from gossamer.data.case_folder import IMAGE_FILE
 from gossamer.data.dataset import Dataset
 from gossamer.documents import parse_json
 from gossamer.errors import DatasetError, StorageError, UsageError
+from gossamer.learn.compute import chosen_precision
 from gossamer.segment.model_file import read_model
 from gossamer.segment.predict import predict_masks
 from gossamer.study.report import write_report
@@ -196,6 +197,7 @@ def _results(workspace: Workspace, runs: Sequence[RunResult], locked: tuple[Lock
             "monai": monai.__version__,
             "processor": platform.machine(),
             "threads": str(workspace.study.recipe.threads),
+            "precision": chosen_precision(workspace.study.recipe),
         },
         notes=tuple(dict.fromkeys(_set_aside(workspace))),
     )

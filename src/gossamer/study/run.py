@@ -12,6 +12,7 @@ from pathlib import Path
 
 from gossamer.data.dataset import Dataset
 from gossamer.gossip import GossipAlgorithm
+from gossamer.only_writer import only_writer
 from gossamer.study.config import Schedule, Study
 from gossamer.study.course import finished_outcome, run_job
 from gossamer.study.federation import require_gossip
@@ -21,7 +22,7 @@ from gossamer.study.numerals import megabytes
 from gossamer.study.outcome import Outcome, refuse_private_pictures, write_outcome
 from gossamer.study.results import RunResult, StudyResults
 from gossamer.study.watch import Unwatched, Watch
-from gossamer.study.workspace import open_datasets, open_workspace
+from gossamer.study.workspace import Workspace, make_folder, open_datasets, open_workspace
 
 
 def run_study(
@@ -45,6 +46,7 @@ def run_study(
 
     Raises:
         ConfigurationError: the folder holds another study, or an arm cannot be; said before anything is trained.
+        FolderBusyError: another process runs a study in the folder.
         DataError: data sets are missing or wrong.
         UsageError: pictures of data that is not public.
         StorageError: results cannot be written.
@@ -55,8 +57,18 @@ def run_study(
         refuse_private_pictures(datasets)
     algorithms = algorithms or {}
     jobs = planned_jobs(study, tuple(datasets), algorithms)
-    workspace = open_workspace(study, datasets, folder, watch)
-    forecast = Forecast(len(jobs), jobs[0].samples, watch.say)
+    make_folder(folder)
+    with only_writer(folder):
+        workspace = open_workspace(study, datasets, folder, watch)
+        outcomes = _run_all(workspace, watch, algorithms, Forecast(len(jobs), jobs[0].samples, watch.say))
+        return write_outcome(workspace, outcomes, pictures=pictures)
+
+
+def _run_all(
+    workspace: Workspace, watch: Watch, algorithms: Mapping[str, GossipAlgorithm], forecast: Forecast
+) -> list[Outcome]:
+    """Every schedule on the first seed, then each arm's best on the others."""
+    study = workspace.study
 
     def run(job: Job) -> Outcome:
         if finished := finished_outcome(job, workspace):
@@ -69,9 +81,8 @@ def run_study(
     chosen = choose_schedules(study, [outcome.result for outcome in first])
     later = [run(job) for job in jobs_to_repeat(study, workspace.sites, chosen)]
     if not forecast.ran:
-        watch.say(f"Nothing is left to do: all {len(jobs)} runs were finished before.")
-    outcomes = [_judged(outcome, chosen) for outcome in (*first, *later)]
-    return write_outcome(workspace, outcomes, pictures=pictures)
+        watch.say(f"Nothing is left to do: all {len(first) + len(later)} runs were finished before.")
+    return [_judged(outcome, chosen) for outcome in (*first, *later)]
 
 
 def planned_jobs(study: Study, sites: tuple[str, ...], algorithms: Mapping[str, GossipAlgorithm]) -> list[Job]:
