@@ -130,6 +130,7 @@ def test_loss_of_a_look_is_the_mean_of_all_rounds_since_the_look_before(look_out
     lookout = look_out("pooled")
     for index, loss in enumerate([9.0, 1.0, 2.0, 6.0]):
         lookout.note_losses(index, [loss])
+        lookout.keep()
         if index in (0, 3):
             if index == 3:
                 lookout = look_out("pooled")  # what was noted before an interruption counts

@@ -1,8 +1,8 @@
 """The course of one run: simulate its federation, look at it on the way, score it at the end.
 
 Everything a run needs to go on after an interruption lies in its folder: the simulation's checkpoint, the curve and
-the best models so far, and the time spent. Curve and time are written after every round and before the checkpoint that
-holds it, so that neither is ever older than the checkpoint. A run with a ``run.json`` is finished.
+the best models so far, and the time spent. Curve and time are written just before each checkpoint, so that neither is
+ever older than it. A run with a ``run.json`` is finished.
 """
 
 from __future__ import annotations
@@ -130,6 +130,7 @@ class _Course:
         agreement = Agreement(self._federation_hash(), federation.algorithm, federation.topology, job.rounds)
         nodes = [Node(site, agreement, mass, federation.params) for site, mass in federation.masses.items()]
         looks = look_rounds(job.rounds, self.workspace.study.validations)
+        every = max(1, job.rounds // CHECKPOINTS)
         images_sent = sum(_images_sent(self.workspace).values()) if job.arm.kind == "pooled" else 0
 
         with self.watch.task(job.title, job.samples) as task:
@@ -143,12 +144,13 @@ class _Course:
                     sent = images_sent + sum(report.bytes_sent.values())
                     for line in lookout.look(step, params, bytes_sent=sent):
                         self.watch.say(f"{job.arm_name}: {line}")
-                write_atomically(self.place / SPENT, stopwatch.read().model_dump_json())
+                if (report.round_index + 1) % every == 0:  # a checkpoint follows
+                    lookout.keep()
+                    write_atomically(self.place / SPENT, stopwatch.read().model_dump_json())
 
             batch_size, tasks = job.schedule.batch_size, (task, self.study_task)
             trainers = {site: _Counted(trainer, batch_size, tasks) for site, trainer in federation.trainers.items()}
             simulation = Simulation(nodes, trainers, local_steps=job.local_steps, seed=job.seed)
-            every = max(1, job.rounds // CHECKPOINTS)
             return simulation.run(on_round, checkpoint=self.place / CHECKPOINT, checkpoint_every_rounds=every)
 
     def _federation_hash(self) -> str:

@@ -111,9 +111,12 @@ class Lookout:
         return int(np.median(steps)) if steps else 0
 
     def note_losses(self, round_index: int, losses: Iterable[float]) -> None:
-        """Keep the losses of a round that has ended."""
+        """Note the losses of a round that has ended."""
         self.curve = self.curve.after_round(round_index, losses)
-        self._write()
+
+    def keep(self) -> None:
+        """Write what was noted."""
+        write_atomically(self._place / CURVE, self.curve.model_dump_json(indent=1))
 
     def look(self, step: int, params: Mapping[str, Params], *, bytes_sent: int) -> tuple[str, ...]:
         """Score all learners' models on their hospitals' validation patients; keep those that are best so far.
@@ -158,7 +161,7 @@ class Lookout:
             notes=tuple(dict.fromkeys((*before.notes, *said))),
         )
         self._keep_best(params, step)
-        self._write()
+        self.keep()
         return tuple(line for line in said if line not in before.notes)
 
     def _keep_best(self, params: Mapping[str, Params], step: int) -> None:
@@ -202,9 +205,6 @@ class Lookout:
             + (f"likely because {'; '.join(organ.causes)}" if organ.causes else NO_CAUSE)
             for organ in stuck
         )
-
-    def _write(self) -> None:
-        write_atomically(self._place / CURVE, self.curve.model_dump_json(indent=1))
 
     def _read(self) -> Curve:
         path = self._place / CURVE
