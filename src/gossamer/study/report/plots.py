@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from markupsafe import Markup
@@ -141,7 +141,7 @@ def curve_plot(
         drawing.line((frame.left, y), (frame.right, y), f"level s{styles[arm]}")
         names.append(_Name(frame.left + 6, y - 5, words, styles[arm]))
     names += _draw_curves(drawing, curves, styles, lambda point: (x_axis.at(point[0]), y_axis.at(point[1])))
-    _write_names(drawing, names)
+    _write_names(drawing, names, frame.bottom)
     return drawing.markup()
 
 
@@ -158,7 +158,7 @@ def distance_plot(curves: Sequence[Curve], styles: Styles, title: str, x_label: 
     _grid_y(drawing, y_axis, frame, 4, lambda tick: f"{10.0**tick:g}" if tick > -3 else f"{10.0**tick:.0e}")
     x_axis = _x_axis(drawing, curves, frame, x_label)
     names = _draw_curves(drawing, curves, styles, lambda point: (x_axis.at(point[0]), y_axis.at(power(point[1]))))
-    _write_names(drawing, names)
+    _write_names(drawing, names, frame.bottom)
     return drawing.markup()
 
 
@@ -245,18 +245,23 @@ def _name_beside(end: Point, arm: str, style: int, width: float) -> _Name:
     return _Name(width - LETTER_PX * len(arm), y - 9, arm, style)
 
 
-def _write_names(drawing: Drawing, names: Sequence[_Name]) -> None:
-    """Write names from top to bottom, pushing each below those it would cover."""
-    written: list[_Name] = []
+def _write_names(drawing: Drawing, names: Sequence[_Name], bottom: float) -> None:
+    """Write names from top to bottom, pushing each below those it would cover; at ``bottom`` they pile up again."""
+    downwards: list[_Name] = []
     for name in sorted(names, key=lambda name: name.y):
-        y = name.y
-        for other in written:
-            apart = LETTER_PX * max(len(name.words), len(other.words))
-            if abs(other.x - name.x) < apart and y - other.y < LINE_PX:
-                y = other.y + LINE_PX
-        written.append(_Name(name.x, y, name.words, name.style))
-    for name in written:
+        above = [other.y + LINE_PX for other in downwards if _side_by_side(name, other)]
+        downwards.append(replace(name, y=max([name.y, *above])))
+    upwards: list[_Name] = []
+    for name in reversed(downwards):
+        below = [other.y - LINE_PX for other in upwards if _side_by_side(name, other)]
+        upwards.append(replace(name, y=min([name.y, bottom, *below])))
+    for name in reversed(upwards):
         drawing.text(name.x, name.y, name.words, f"name halo s{name.style}")
+
+
+def _side_by_side(name: _Name, other: _Name) -> bool:
+    """Whether they would cover each other if they stood at the same height."""
+    return abs(other.x - name.x) < LETTER_PX * max(len(name.words), len(other.words))
 
 
 def _shortened(words: str, room: float) -> str:
