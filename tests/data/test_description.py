@@ -76,23 +76,22 @@ def test_ids_that_would_share_a_folder_anywhere_are_refused():
     [(1, 0.05, 1), (18, 0.05, 1), (38, 0.05, 2), (57, 0.05, 3), (71, 0.29, 29), (10, 0.0, 0)],
 )  # 1 of 2, 1 of 19, 2 of 40, 3 of 60, 29 of 100, none
 def test_as_many_bad_cases_as_the_share_allows_are_borne_and_one_always(good, share, allowed):
-    require_few_set_aside(bad(allowed), good, share, "site A")
+    require_few_set_aside(bad(allowed), good, share, "site A", "repair them")
     with pytest.raises(TooManyBadCasesError):
-        require_few_set_aside(bad(allowed + 1), good - 1, share, "site A")
+        require_few_set_aside(bad(allowed + 1), good - 1, share, "site A", "repair them")
 
 
 def test_too_many_bad_cases_are_counted_and_named_with_their_reasons():
     with pytest.raises(TooManyBadCasesError) as caught:
-        require_few_set_aside(bad(2), 20, 0.05, "site A")
+        require_few_set_aside(bad(2), 20, 0.05, "site A", "repair them")
     assert str(caught.value) == (
-        "site A: wanted at most 1 bad cases of 22 (5%); found 2:\n  p0: torn (0)\n  p1: torn (1)\n"
-        "repair these cases, take them out, or allow more (--max-set-aside)"
+        "site A: wanted at most 1 bad cases of 22 (5%); found 2:\n  p0: torn (0)\n  p1: torn (1)\nrepair them"
     )
 
 
 def test_of_very_many_bad_cases_a_screen_of_reasons_is_told_and_all_names():
     with pytest.raises(TooManyBadCasesError) as caught:
-        require_few_set_aside(bad(23), 0, 0.05, "site A")
+        require_few_set_aside(bad(23), 0, 0.05, "site A", "repair them")
     assert str(caught.value).count("torn") == 20
     assert "  and 3 more: p20, p21, p22\n" in str(caught.value)
 

@@ -252,7 +252,8 @@ class DatasetWriter:
         """
         what = f"site {self.site}"
         require_unique_ids([case.id for case in self._cases] + [bad.case for bad in self._set_aside], what)
-        require_few_set_aside(self._set_aside, len(self._cases), max_set_aside, what)
+        remedy = "repair these cases, take them out, or allow more (--max-set-aside)"
+        require_few_set_aside(self._set_aside, len(self._cases), max_set_aside, what, remedy)
         require_training_case(self._cases, what)
         description = Description(
             site=self.site, public=self._public, cases=tuple(self._cases), set_aside=tuple(self._set_aside)

@@ -114,7 +114,7 @@ def require_unique_ids(case_ids: list[str], what: str) -> None:
         )
 
 
-def require_few_set_aside(bad: Sequence[SetAside], good: int, allowed_share: float, what: str) -> None:
+def require_few_set_aside(bad: Sequence[SetAside], good: int, allowed_share: float, what: str, remedy: str) -> None:
     """Refuse a site of which too much had to be set aside.
 
     Args:
@@ -122,6 +122,7 @@ def require_few_set_aside(bad: Sequence[SetAside], good: int, allowed_share: flo
         good: how many were not.
         allowed_share: of all cases; above 0, a single case is always allowed.
         what: how messages call the site.
+        remedy: what to do about it.
 
     Raises:
         TooManyBadCasesError: more than allowed are bad.
@@ -134,7 +135,7 @@ def require_few_set_aside(bad: Sequence[SetAside], good: int, allowed_share: flo
             reasons += f"\n  and {len(bad) - MAX_REASONS} more: {', '.join(case.case for case in bad[MAX_REASONS:])}"
         raise TooManyBadCasesError(
             f"{what}: wanted at most {allowed} bad cases of {total} ({allowed_share:.0%}); found {len(bad)}:\n{reasons}"
-            "\nrepair these cases, take them out, or allow more (--max-set-aside)"
+            f"\n{remedy}"
         )
 
 

@@ -144,7 +144,8 @@ def prepare(
         except DataError as error:
             bad.append(SetAside(case=case.id, reason=str(error)))
         on_case(done, len(dataset.cases))
-    require_few_set_aside(bad, len(cases), MAX_SET_ASIDE, f"site {dataset.site}")
+    remedy = "these cases were sound when they were imported; check the disk, and import the dataset again"
+    require_few_set_aside(bad, len(cases), MAX_SET_ASIDE, f"site {dataset.site}", remedy)
     return PreparedDataset(dataset.site, plan.structures, tuple(cases), (*dataset.set_aside, *bad))
 
 
