@@ -8,7 +8,7 @@ import signal
 import pytest
 from typer.testing import CliRunner
 
-from gossamer.cli.main import app, main
+from gossamer.cli.main import app
 from gossamer.study.config import read_study
 from gossamer.study.presets import preset_names
 from gossamer.study.results import StudyResults
@@ -20,22 +20,6 @@ TIMED = {"runs": {"__all__": {"wall_s", "cpu_s"}}}
 
 def run(*arguments):
     return CliRunner().invoke(app, [str(argument) for argument in arguments])
-
-
-@pytest.fixture
-def run_main(monkeypatch, capsys):
-    """The whole command line in this process: exit status, stdout, stderr."""
-
-    def call(*arguments):
-        monkeypatch.setattr("sys.argv", ["gossamer", *map(str, arguments)])
-        with pytest.raises(SystemExit) as end:
-            main()
-        said = capsys.readouterr()
-        return end.value.code, said.out, said.err
-
-    before = signal.getsignal(signal.SIGINT)
-    yield call
-    signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.parametrize("preset", preset_names())
@@ -53,6 +37,24 @@ def test_new_does_not_write_over_a_file(tmp_path, run_main):
     assert status == 2
     assert "choose another name" in err
     assert (tmp_path / "my.toml").read_text() == "mine"
+
+
+def test_a_preset_runs_by_its_name_on_the_data_below_the_working_folder(toy_home, tmp_path, run_main, monkeypatch):
+    monkeypatch.chdir(toy_home)
+    text = (toy_home / "study.toml").read_text()
+    monkeypatch.setattr("gossamer.study.presets.read_preset", {"openkbp-hn": text}.__getitem__)
+    status, out, err = run_main("study", "run", "openkbp-hn", "-o", tmp_path / "out", "--dry-run")
+    assert status == 0, err
+    assert "hospitals" in out + err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_file_of_a_presets_name_goes_before_it(tmp_path, run_main, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "openkbp-hn").write_text("stepps = 1")
+    status, _, err = run_main("study", "run", "openkbp-hn", "-o", "out")
+    assert status == 4
+    assert "study file openkbp-hn" in err
 
 
 def test_dry_run_tells_what_and_how_much_and_writes_nothing(toy_home, tmp_path):

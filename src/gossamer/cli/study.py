@@ -36,7 +36,9 @@ def new(
 
 @study_app.command()
 def run(
-    study: Annotated[Path, typer.Argument(help="The study file (TOML).", show_default=False)],
+    study: Annotated[
+        Path, typer.Argument(help="The study file (TOML), or a preset's name: openkbp-hn.", show_default=False)
+    ],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for results; a study in it goes on.")],
     images: Annotated[
         bool, typer.Option("--images", help="Show CT slices with contours: only for public or synthetic data.")
@@ -46,14 +48,16 @@ def run(
 ) -> None:
     """Run a study: all arms and seeds. Interrupted, the same command goes on where it stopped."""
     from gossamer.cli.console import Teller
-    from gossamer.study.config import read_study
+    from gossamer.study.config import parse_study, read_study
     from gossamer.study.outcome import refuse_private_pictures
+    from gossamer.study.presets import preset_names, read_preset
     from gossamer.study.run import outline, run_study
     from gossamer.study.summary import opening_table
     from gossamer.study.workspace import open_datasets
 
     teller = Teller()
-    settings = read_study(study)
+    preset = str(study) if str(study) in preset_names() and not study.exists() else None
+    settings = parse_study(read_preset(preset), f"preset {preset}") if preset else read_study(study)
     datasets = open_datasets(settings, study.parent)
     if images:
         refuse_private_pictures(datasets)

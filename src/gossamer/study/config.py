@@ -132,10 +132,8 @@ def read_study(path: Path) -> Study:
 
     Raises:
         UsageError: there is no such file.
-        UnknownKeyError: a key means nothing here.
-        UnknownMetricError: a metric does not exist.
+        ConfigurationError: it does not say what to run (``parse_study``).
         UnknownStructureError: a structure is not a TG-263 name.
-        ConfigurationError: a value is missing or does not fit.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -143,7 +141,23 @@ def read_study(path: Path) -> Study:
         raise UsageError(
             f"wanted a study file; there is none at {path.name!r}; write one with: gossamer study new {path.name}"
         ) from error
-    study = parse_toml(text, Study, f"study file {path.name}")
+    return parse_study(text, f"study file {path.name}")
+
+
+def parse_study(text: str, what: str) -> Study:
+    """Read a study from its text.
+
+    Args:
+        text: TOML.
+        what: how messages call it.
+
+    Raises:
+        UnknownKeyError: a key means nothing here.
+        UnknownMetricError: a metric does not exist.
+        UnknownStructureError: a structure is not a TG-263 name.
+        ConfigurationError: a value is missing or does not fit.
+    """
+    study = parse_toml(text, Study, what)
     for structure in (*study.structures, *study.tolerance_mm):
         standard_name(structure)
     return study

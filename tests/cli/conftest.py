@@ -1,0 +1,23 @@
+"""The command line as a user types it, in this process."""
+
+import signal
+
+import pytest
+
+from gossamer.cli.main import main
+
+
+@pytest.fixture
+def run_main(monkeypatch, capsys):
+    """The whole command line in this process: exit status, stdout, stderr."""
+
+    def call(*arguments):
+        monkeypatch.setattr("sys.argv", ["gossamer", *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            main()
+        said = capsys.readouterr()
+        return end.value.code, said.out, said.err
+
+    before = signal.getsignal(signal.SIGINT)
+    yield call
+    signal.signal(signal.SIGINT, before)
