@@ -112,6 +112,18 @@ def test_what_is_given_beforehand_is_kept():
     assert (plan.network.name, plan.network.channels, plan.network.strides) == ("dynunet", (8, 16), ((2, 2, 2),))
 
 
+def test_a_window_given_beforehand_takes_the_place_of_the_percentiles():
+    plan = plan_from_fingerprint(even((60, 40, 40), (150, 200, 200)), STRUCTURES, PlanRules(window_hu=(100, 500)))
+    assert (plan.hu_low, plan.hu_high) == (100.0, 500.0)
+    values = np.arange(1000).clip(100, 500)
+    assert (plan.hu_mean, plan.hu_sd) == pytest.approx((values.mean(), values.std()))
+
+
+def test_a_window_upside_down_is_refused():
+    with pytest.raises(PlanError, match="found 450 to -250 HU"):
+        plan_from_fingerprint(even((60, 40, 40), (150, 200, 200)), STRUCTURES, PlanRules(window_hu=(450, -250)))
+
+
 def test_a_patch_that_cannot_be_halved_is_refused_with_what_can():
     with pytest.raises(PlanError, match=r"multiples of \(8, 8, 8\)"):
         plan_from_fingerprint(even((60, 40, 40), (150, 200, 200)), STRUCTURES, PlanRules(patch_size=(44, 48, 48)))

@@ -45,6 +45,7 @@ class PlanRules:
         case_voxels: most voxels of the median case; what a patch must be a fair part of.
         spacing_mm: takes the place of rule 1 where given.
         patch_size: takes the place of rule 2 where given.
+        window_hu: takes the place of rule 4's percentiles where given; mean and spread are taken within it.
         position_channels: whether the network is told where in the body a voxel lies.
     """
 
@@ -54,6 +55,7 @@ class PlanRules:
     case_voxels: int = 2**20
     spacing_mm: ZYX | None = None
     patch_size: ShapeZYX | None = None
+    window_hu: tuple[int, int] | None = None
     position_channels: bool = True
 
 
@@ -74,7 +76,9 @@ def plan_from_fingerprint(
         PlanError: the fingerprint is empty, names no case for a structure, or the rules contradict each other.
     """
     _require_annotated(fingerprint, structures)
-    low, high = (percentile(fingerprint.hu, p) for p in WINDOW_PER_MILLE)
+    low, high = rules.window_hu or [percentile(fingerprint.hu, p) for p in WINDOW_PER_MILLE]
+    if rules.window_hu and low >= high:
+        raise PlanError(f"wanted a window from low to high; found {low} to {high} HU; correct the plan's window_hu")
     mean, sd = mean_and_sd(fingerprint.hu, low, high)
     if sd == 0:
         raise PlanError(f"wanted a foreground with contrast; found {low} HU throughout; are the images in HU?")
