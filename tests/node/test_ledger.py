@@ -80,6 +80,12 @@ def test_after_a_stop_everything_is_due_as_for_the_first_time():
     assert len(ledger.send_again(3.0, 10.0)) == 2
 
 
+def test_after_a_stop_of_one_receiver_only_what_is_for_it_is_due():
+    ledger = Ledger(outstanding=[Outgoing(0, "B", share(), 9, 1e9), Outgoing(0, "C", share(), 2, 5.0)])
+    ledger.make_due(3.0, "B")
+    assert [(each.receiver, each.attempt, each.due_s) for each in ledger.outstanding] == [("B", 0, 3.0), ("C", 2, 5.0)]
+
+
 def test_books_of_a_snapshot_are_taken_over_and_not_shared():
     kept = {0: {"B": share()}}
     ledger = Ledger(kept, [Outgoing(0, "B", share(), 0, 5.0)])

@@ -5,7 +5,7 @@ import torch
 
 from gossamer.errors import LedgerError
 from gossamer.gossip import Share
-from gossamer.node.events import Finish, Persist, Received, Send, Started, Train, Trained, Woke
+from gossamer.node.events import Finish, PeerStarted, Persist, Received, Send, Started, Train, Trained, Woke
 from gossamer.wire.messages import Receipt, ShareMessage
 
 
@@ -107,6 +107,19 @@ def test_only_what_is_due_is_sent_again(agree, new_node, receipt_from):
     after_training(node, 2.0)
     node.handle(Received("B", receipt_from("B", "A", 0)), 1.0)
     assert kinds(node.handle(Woke(), 10.0)) == ["share to C"]
+
+
+# any phase: PeerStarted
+
+
+def test_a_peer_that_started_again_gets_what_has_no_receipt_and_nobody_else_does(agree, new_node, receipt_from):
+    node = new_node(agree("ABC", "pushsum", "mesh"), "A")
+    sent = after_training(node, 2.0)
+    assert kinds(sent) == ["Persist", "share to B", "share to C"]
+    assert kinds(node.handle(PeerStarted("C"), 1.0)) == ["share to C"]
+    node.handle(Received("C", receipt_from("C", "A", 0)), 2.0)
+    assert node.handle(PeerStarted("C"), 3.0) == []
+    assert kinds(node.handle(PeerStarted("B"), 4.0)) == ["share to B"]
 
 
 def test_node_with_nothing_outstanding_does_not_want_to_be_woken(pair, new_node, receipt_from):

@@ -40,7 +40,14 @@ class Woke:
     """The time in ``node.wake_at_s`` has come."""
 
 
-Event = Started | Trained | Received | Woke
+@dataclass(frozen=True)
+class PeerStarted:
+    """A peer is up again after a stop; what had come to it and was not on its disk is lost."""
+
+    peer: SiteId
+
+
+Event = Started | Trained | Received | Woke | PeerStarted
 
 
 @dataclass(frozen=True)

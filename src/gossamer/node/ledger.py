@@ -79,6 +79,9 @@ class Ledger:
         self._outstanding |= {(each.exchange, each.receiver): each for each in again}
         return again
 
-    def make_due(self, now: float) -> None:
-        """After a stop: everything without a receipt is due, as if for the first time."""
-        self._outstanding = {key: replace(each, attempt=0, due_s=now) for key, each in self._outstanding.items()}
+    def make_due(self, now: float, receiver: SiteId | None = None) -> None:
+        """After a stop, of this site or of one receiver: what has no receipt is due, as if for the first time."""
+        self._outstanding = {
+            key: replace(each, attempt=0, due_s=now) if receiver in (None, each.receiver) else each
+            for key, each in self._outstanding.items()
+        }

@@ -18,6 +18,7 @@ Transition table (what is not listed changes nothing)
     =========== ============================ ==================================== =====================================
     any         Started                      all outstanding is sent again        the same; Train or Finish comes again
     any         Woke                         what is due is sent again            the same
+    any         PeerStarted                  all outstanding to it is sent again  the same
     training    Trained, of this round       compose, send                        exchanging
     any         Received share, of the past  receipt                              the same
     any         Received share, soon needed  into the inbox, receipt              the same
@@ -37,7 +38,19 @@ from gossamer.errors import LedgerError, StorageError
 from gossamer.gossip.algorithm import Mass, Params
 from gossamer.gossip.topology import SiteId
 from gossamer.node.agreement import Agreement
-from gossamer.node.events import Action, Event, Finish, Persist, Received, Send, Started, Train, Trained, Woke
+from gossamer.node.events import (
+    Action,
+    Event,
+    Finish,
+    PeerStarted,
+    Persist,
+    Received,
+    Send,
+    Started,
+    Train,
+    Trained,
+    Woke,
+)
 from gossamer.node.ledger import Ledger
 from gossamer.node.snapshot import Outgoing, Phase, Snapshot
 from gossamer.wire.messages import Envelope, Receipt, ShareMessage
@@ -134,6 +147,9 @@ class Node:
             case Started():
                 return self._start(now)
             case Woke():
+                return self._send_again(now)
+            case PeerStarted(peer):
+                self._ledger.make_due(now, peer)
                 return self._send_again(now)
             case Trained(round_index, params):
                 return self._take_training(round_index, params, now)
