@@ -1,0 +1,33 @@
+"""The seam between a site and what carries its frames.
+
+Law: best effort. A transport may lose, repeat and reorder frames; it never alters one, and the sender it names is the
+one who proved to be it. What must not be lost is the node's to send again.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Callable
+
+from gossamer.gossip.topology import SiteId
+from gossamer.wire.frame import Buffer, Frame
+
+
+class Transport(ABC):
+    """Carries frames between this site and its peers."""
+
+    def __init__(self) -> None:
+        self.on_peer_started: Callable[[SiteId], None] = lambda peer: None
+        """Told when a peer's process is another than the one this site spoke with before."""
+
+    @abstractmethod
+    async def send(self, to: SiteId, frame: Frame) -> None:
+        """Hand a frame over; returns when the peer has all of it, however long that takes. Cancelling gives it up."""
+
+    @abstractmethod
+    def receive(self) -> AsyncIterator[tuple[SiteId, Frame | Buffer]]:
+        """Whole frames as they come in, each with its authenticated sender."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Let go of all lines."""

@@ -1,0 +1,292 @@
+"""Lines over gRPC and mutual TLS: each site listens where others can reach it, and dials those it can reach.
+
+Law
+    1. Only sites of the roster are spoken with, in either direction, and each is who its certificate says: the TLS
+       certificate is signed by the very identity that the roster holds for its name. Members cannot pose as each other.
+    2. There is no plaintext: without a key and a roster nothing starts.
+    3. One stream a pair. Of two sites that can reach each other the one whose id comes first dials, so that two streams
+       do not cross; if it does not get through, the other tries too. A site without an address dials, and is not
+       dialled.
+
+gRPC has no callback to verify a peer, so trust is laid out beforehand: a channel trusts one identity, the server all of
+the roster; which of them a caller is, the handler reads from its certificate, and checks the signature again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import grpc
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from gossamer.errors import PeerError
+from gossamer.gossip.topology import SiteId
+from gossamer.transport.base import Transport
+from gossamer.transport.identity import TlsCertificate, site_id_of, site_id_of_tls_name, tls_name
+from gossamer.transport.line import Line, Stream
+from gossamer.transport.line_messages import CHUNK_BYTES, HASH_BYTES, NUMBER_BYTES, Hello
+from gossamer.wire.frame import Buffer, Frame
+from gossamer.wire.limits import Limits
+
+METHOD = "/gossamer.Line/Speak"
+
+REDIAL_S = (0.5, 60.0)
+"""Shortest and longest pause before a peer is dialled again; doubled each time that it did not answer."""
+
+PATIENCE_S = 30.0
+"""How long a site whose id comes later waits to be dialled before it dials."""
+
+KEEPALIVE_S = 30
+ANSWER_S = 20
+"""A peer that leaves a ping unanswered is taken for gone: a hung process, a half-open connection, a firewall that
+forgot."""
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A site of the roster.
+
+    Attributes:
+        name: what messages call it.
+        certificate: its identity.
+        address: ``host:port`` where it listens; None for a site that only dials out.
+    """
+
+    name: SiteId
+    certificate: x509.Certificate
+    address: str | None
+
+    @property
+    def site_id(self) -> str:
+        """SHA-256 of its public key."""
+        return site_id_of(self.certificate)
+
+
+class GrpcTransport(Transport):
+    """This site's lines to all its peers."""
+
+    def __init__(
+        self,
+        me: Peer,
+        peers: Mapping[SiteId, Peer],
+        *,
+        certificate: Callable[[], TlsCertificate],
+        hello: Hello,
+        limits: Limits,
+        folder: Path,
+        listen: str | None,
+        on_refusal: Callable[[str, str], None] = lambda who, reason: None,
+    ) -> None:
+        """Lines without streams; ``start`` makes them.
+
+        Args:
+            me: this site.
+            peers: the others, by name.
+            certificate: asked at each handshake, so that a renewed one is used without a stop.
+            hello: what this site says first.
+            limits: of frames.
+            folder: for what is coming in.
+            listen: ``address:port`` to listen on; None for a site that only dials out.
+            on_refusal: told of each caller that was sent away, and why.
+        """
+        super().__init__()
+        self._me = me
+        self._peers = peers
+        self._certificate = certificate
+        self._listen = listen
+        self._on_refusal = on_refusal
+        self._inbox: asyncio.Queue[tuple[SiteId, Buffer]] = asyncio.Queue(maxsize=len(peers))
+        self.lines = {}
+        for name, peer in peers.items():
+            own = folder / peer.site_id[:32]
+            own.mkdir(parents=True, exist_ok=True)
+            self.lines[name] = Line(
+                name, hello, limits=limits, folder=own, deliver=self._deliver, on_peer_started=self._note_start
+            )
+        self._by_id = {peer.site_id: peer for peer in peers.values()}
+        self._server: grpc.aio.Server | None = None
+        self._dialling: list[asyncio.Task[None]] = []
+
+    async def start(self) -> int | None:
+        """Listen and dial; returns the port it listens on.
+
+        Raises:
+            ConnectionError: the address to listen on is taken or not this machine's.
+        """
+        port = await self._start_listening() if self._listen else None
+        for peer in self._peers.values():
+            if peer.address:
+                self._dialling.append(asyncio.create_task(self._keep_dialling(peer, peer.address)))
+        return port
+
+    async def send(self, to: SiteId, frame: Frame) -> None:
+        """See ``Transport``."""
+        await self.lines[to].send(frame)
+
+    async def receive(self) -> AsyncIterator[tuple[SiteId, Buffer]]:
+        """See ``Transport``."""
+        while True:
+            yield await self._inbox.get()
+
+    async def close(self) -> None:
+        """See ``Transport``."""
+        for task in self._dialling:
+            task.cancel()
+        await asyncio.gather(*self._dialling, return_exceptions=True)
+        if self._server is not None:
+            await self._server.stop(grace=1.0)
+
+    async def _deliver(self, sender: SiteId, frame: Buffer) -> None:
+        await self._inbox.put((sender, frame))
+
+    def _note_start(self, peer: SiteId) -> None:
+        self.on_peer_started(peer)
+
+    async def _start_listening(self) -> int:
+        assert self._listen is not None
+        self._server = grpc.aio.server(options=_OPTIONS)
+        handler: grpc.RpcMethodHandler[bytes, bytes] = grpc.stream_stream_rpc_method_handler(self._answer)
+        self._server.add_generic_rpc_handlers(
+            (grpc.method_handlers_generic_handler("gossamer.Line", {"Speak": handler}),)
+        )
+        try:
+            port: int = self._server.add_secure_port(self._listen, self._server_credentials())
+        except RuntimeError as error:
+            raise ConnectionError(f"cannot listen on {self._listen}") from error
+        await self._server.start()
+        return port
+
+    def _server_credentials(self) -> grpc.ServerCredentials:
+        roster = b"".join(_pem(peer.certificate) for peer in self._peers.values())
+
+        def configuration() -> grpc.ServerCertificateConfiguration:
+            shown = self._certificate()
+            return grpc.ssl_server_certificate_configuration([(shown.key_pem, shown.chain_pem)], roster)
+
+        return grpc.dynamic_ssl_server_credentials(configuration(), configuration, require_client_authentication=True)
+
+    async def _answer(self, _requests: AsyncIterator[bytes], context: grpc.aio.ServicerContext[bytes, bytes]) -> None:
+        peer = self._caller(context.auth_context())
+        if peer is None:
+            self._on_refusal("a caller", "its certificate is not signed by the identity of the site it names")
+            await context.abort(grpc.StatusCode.UNAUTHENTICATED, "not a site of this federation")
+            return
+        with suppress(ConnectionError):
+            await self._speak(peer, _Answered(context))
+
+    def _caller(self, auth_context: Mapping[str, Any]) -> Peer | None:
+        """The member that signed the caller's certificate for its own name; None for anyone else."""
+        try:
+            [pem] = auth_context["x509_pem_cert"]
+            certificate = x509.load_pem_x509_certificate(pem)
+            names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+            [name] = names.get_values_for_type(x509.DNSName)
+            peer = self._by_id[site_id_of_tls_name(name) or ""]
+            certificate.verify_directly_issued_by(peer.certificate)
+        except (KeyError, ValueError, TypeError, InvalidSignature, x509.ExtensionNotFound):
+            return None
+        return peer
+
+    async def _keep_dialling(self, peer: Peer, address: str) -> None:
+        state = self.lines[peer.name].state
+        pause_s, longest_s = REDIAL_S
+        if self._listen and peer.site_id < self._me.site_id:
+            await asyncio.sleep(PATIENCE_S)
+        while True:
+            before = state.streams
+            if not state.is_up:
+                await self._dial(peer, address)
+            pause_s = REDIAL_S[0] if state.streams > before else min(2 * pause_s, longest_s)
+            await asyncio.sleep(pause_s)
+
+    async def _dial(self, peer: Peer, address: str) -> None:
+        """Be on the line with a peer until it breaks."""
+        shown = self._certificate()
+        credentials = grpc.ssl_channel_credentials(_pem(peer.certificate), shown.key_pem, shown.chain_pem)
+        options = [*_OPTIONS, ("grpc.ssl_target_name_override", tls_name(peer.site_id))]
+        async with grpc.aio.secure_channel(address, credentials, options) as channel:
+            call: grpc.aio.StreamStreamCall[bytes, bytes] = channel.stream_stream(METHOD)()
+            with suppress(ConnectionError):
+                await self._speak(peer, _Dialled(call))
+
+    async def _speak(self, peer: Peer, stream: Stream) -> None:
+        try:
+            await self.lines[peer.name].speak(stream)
+        except PeerError as error:
+            self._on_refusal(peer.name, str(error))
+
+
+class _Dialled(Stream):
+    """The dialling end of a call."""
+
+    def __init__(self, call: grpc.aio.StreamStreamCall[bytes, bytes]) -> None:
+        self._call = call
+        self._one = asyncio.Lock()
+
+    async def read(self) -> bytes | None:
+        try:
+            data = await self._call.read()
+        except (grpc.aio.AioRpcError, asyncio.InvalidStateError) as error:
+            raise ConnectionError(str(error)) from error
+        return data if isinstance(data, bytes) else None  # else grpc.aio.EOF
+
+    async def write(self, data: bytes) -> None:
+        try:
+            async with self._one:
+                await self._call.write(data)
+        except (grpc.aio.AioRpcError, asyncio.InvalidStateError) as error:
+            raise ConnectionError(str(error)) from error
+
+    async def close(self) -> None:
+        self._call.cancel()
+
+
+class _Answered(Stream):
+    """The answering end of a call."""
+
+    def __init__(self, context: grpc.aio.ServicerContext[bytes, bytes]) -> None:
+        self._context = context
+        self._handler = asyncio.current_task()
+        self._one = asyncio.Lock()
+
+    async def read(self) -> bytes | None:
+        try:
+            data = await self._context.read()
+        except (grpc.RpcError, grpc.aio.InternalError, asyncio.InvalidStateError) as error:
+            raise ConnectionError(str(error)) from error
+        return data if isinstance(data, bytes) else None  # else grpc.aio.EOF
+
+    async def write(self, data: bytes) -> None:
+        try:
+            async with self._one:
+                await self._context.write(data)
+        except (grpc.RpcError, grpc.aio.InternalError, asyncio.InvalidStateError) as error:
+            raise ConnectionError(str(error)) from error
+
+    async def close(self) -> None:
+        """The handler's end ends the call; so another end it by ending the handler."""
+        if self._handler is not None and self._handler is not asyncio.current_task():
+            self._handler.cancel()
+
+
+_OPTIONS: list[tuple[str, Any]] = [
+    ("grpc.max_receive_message_length", CHUNK_BYTES + 1 + HASH_BYTES + NUMBER_BYTES),
+    ("grpc.max_send_message_length", -1),
+    ("grpc.keepalive_time_ms", KEEPALIVE_S * 1000),
+    ("grpc.keepalive_timeout_ms", ANSWER_S * 1000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.max_pings_without_data", 0),
+    ("grpc.http2.min_ping_interval_without_data_ms", KEEPALIVE_S * 1000 // 2),
+    ("grpc.so_reuseport", 0),  # two services on one port would share the callers
+]
+
+
+def _pem(certificate: x509.Certificate) -> bytes:
+    return certificate.public_bytes(Encoding.PEM)

@@ -1,0 +1,328 @@
+"""The line to one peer: one duplex stream at a time, whoever dialled, and hand-overs that outlive it.
+
+Law
+    1. A frame is handed over whole or not at all, and its bytes are those that were offered (SHA-256).
+    2. A hand-over that broke goes on at the byte where it broke, on the next stream, also after a restart.
+    3. Nothing is taken into memory that the limits do not allow: header and body are measured on the offer.
+    4. Only what this line's peer sends comes out of it; who that is, the stream's maker has checked.
+    5. ``send`` waits for a peer who is away; it is cancelled, never refused.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from gossamer.errors import LineRefusedError, PeerError
+from gossamer.gossip.topology import SiteId
+from gossamer.transport.incoming import Incoming
+from gossamer.transport.line_messages import (
+    CHUNK_BYTES,
+    Chunk,
+    Done,
+    Hello,
+    LineMessage,
+    No,
+    Offer,
+    Want,
+    from_bytes,
+    to_bytes,
+)
+from gossamer.wire.frame import Buffer, Frame, wire_error
+from gossamer.wire.limits import Limits
+
+MAX_UNSOUND = 3
+"""A frame whose bytes come wrong so often on one stream is not the disk's fault; the stream is ended."""
+
+MAX_REPLIES = 64
+"""So many replies that the other end does not read are not waited for."""
+
+
+class Stream(ABC):
+    """Two directions of whole messages; in order and unaltered, until it ends."""
+
+    @abstractmethod
+    async def read(self) -> bytes | None:
+        """The next message; None when the stream has ended."""
+
+    @abstractmethod
+    async def write(self, data: bytes) -> None:
+        """Hand over a message; waits while the other end is slow.
+
+        Raises:
+            ConnectionError: the stream has ended.
+        """
+
+    @abstractmethod
+    async def close(self) -> None:
+        """End it."""
+
+
+@dataclass
+class LineState:
+    """What a line is like, for people.
+
+    Attributes:
+        is_up: whether there is a stream.
+        since_s: when that last changed (Unix time).
+        streams: how many there have been.
+        bytes_sent: of frames, chunks that were sent again included.
+        bytes_received: likewise.
+        refusal: why the other end, or this one, does not speak; None where nothing was refused.
+    """
+
+    is_up: bool = False
+    since_s: float = 0.0
+    streams: int = 0
+    bytes_sent: int = 0
+    bytes_received: int = 0
+    refusal: str | None = None
+
+
+class Line:
+    """Hands frames over to one peer and takes its own."""
+
+    def __init__(
+        self,
+        peer: SiteId,
+        hello: Hello,
+        *,
+        limits: Limits,
+        folder: Path,
+        deliver: Callable[[SiteId, Buffer], Awaitable[None]],
+        on_peer_started: Callable[[SiteId], None] = lambda peer: None,
+    ) -> None:
+        """A line without a stream.
+
+        Args:
+            peer: who is at the other end.
+            hello: what this end says first.
+            limits: of frames.
+            folder: for what is coming in; this line's own, it exists.
+            deliver: given each whole frame; the line waits for it.
+            on_peer_started: told when the peer's process is another than before.
+        """
+        self.peer = peer
+        self.state = LineState(since_s=time.time())
+        self._hello = hello
+        self._limits = limits
+        self._folder = folder
+        self._deliver = deliver
+        self._on_peer_started = on_peer_started
+        self._peers_life: str | None = None
+        self._stream: Stream | None = None
+        self._came_up = asyncio.Condition()
+        self._one_at_a_time = asyncio.Lock()
+        self._replies: asyncio.Queue[Want | Done | None] = asyncio.Queue()
+        self._own_replies: asyncio.Queue[Want | Done] = asyncio.Queue()
+        self._incoming: Incoming | None = None
+        self._unsound = 0
+
+    async def send(self, frame: Frame) -> None:
+        """Hand a frame over, however many streams it takes."""
+        header, sha256 = frame.header, _body_hash(frame)
+        async with self._one_at_a_time:
+            broken = None
+            while True:
+                stream = await self._up(broken)
+                try:
+                    await self._hand_over(stream, Offer(sha256, frame.body_bytes, header), frame)
+                except ConnectionError:
+                    broken = stream
+                else:
+                    return
+
+    async def speak(self, stream: Stream) -> None:
+        """Be this line's stream until it ends.
+
+        Raises:
+            LineRefusedError: one end does not speak with the other.
+            WireError: the other end says what cannot be meant.
+        """
+        replying = None
+        try:
+            await stream.write(to_bytes(self._hello))
+            life = await self._greet(stream)
+            if self._stream is not None:
+                await self._stream.close()  # the peer came back before its last stream was found dead
+            await self._change(stream)
+            if self._peers_life not in (None, life):
+                self._on_peer_started(self.peer)
+            self._peers_life = life
+            replying = asyncio.create_task(self._reply(stream, self._own_replies))
+            while (data := await stream.read()) is not None:
+                await self._take(from_bytes(data))
+        except PeerError as error:
+            self.state.refusal = str(error)
+            raise
+        finally:
+            if replying is not None:
+                replying.cancel()
+            if self._stream is stream:
+                await self._change(None)
+            await stream.close()
+
+    async def _reply(self, stream: Stream, replies: asyncio.Queue[Want | Done]) -> None:
+        """Write replies beside the reading: two ends that both wait to write would wait for ever."""
+        with suppress(ConnectionError):
+            while True:
+                await stream.write(to_bytes(await replies.get()))
+
+    async def _greet(self, stream: Stream) -> str:
+        """Exchange greetings; returns which life of the peer this is."""
+        data = await stream.read()
+        if data is None:
+            raise ConnectionError("the other end hung up")
+        said = from_bytes(data)
+        if isinstance(said, No):
+            raise LineRefusedError(f"site {self.peer}: {said.reason}")
+        if not isinstance(said, Hello):
+            raise wire_error("line", "a greeting first", type(said).__name__)
+        if (refusal := _misfit(self._hello, said)) is not None:
+            with suppress(ConnectionError):
+                await stream.write(to_bytes(No(code=LineRefusedError.code, reason=refusal)))
+            raise LineRefusedError(f"site {self.peer}: {refusal}")
+        self.state.refusal = None
+        return said.life
+
+    async def _up(self, broken: Stream | None) -> Stream:
+        """A stream, but not one that is known to be broken and whose reader has not noticed yet."""
+        async with self._came_up:
+            await self._came_up.wait_for(lambda: self._stream is not None and self._stream is not broken)
+            assert self._stream is not None
+            return self._stream
+
+    async def _change(self, stream: Stream | None) -> None:
+        async with self._came_up:
+            self._stream = stream
+            self.state.is_up, self.state.since_s = stream is not None, time.time()
+            self.state.streams += stream is not None
+            self._replies.put_nowait(None)  # wakes a hand-over on the stream before
+            self._replies, self._own_replies = asyncio.Queue(), asyncio.Queue(MAX_REPLIES)
+            self._unsound = 0
+            if stream is None:
+                self._replies.put_nowait(None)
+                if self._incoming is not None:
+                    self._incoming.close()
+                    self._incoming = None
+            self._came_up.notify_all()
+
+    async def _hand_over(self, stream: Stream, offer: Offer, frame: Frame) -> None:
+        replies = self._replies
+        await stream.write(to_bytes(offer))
+        while True:
+            reply = await replies.get()
+            if reply is None:
+                raise ConnectionError("the stream ended")
+            if reply.sha256 != offer.sha256:
+                continue  # about a frame that was given up
+            if isinstance(reply, Done):
+                return
+            for offset, content in _chunks(frame, reply.offset):
+                await stream.write(to_bytes(Chunk(offer.sha256, offset, content)))
+                self.state.bytes_sent += len(content)
+
+    async def _take(self, message: LineMessage) -> None:
+        match message:
+            case Want() | Done():
+                self._replies.put_nowait(message)
+            case Offer():
+                await self._consider(message)
+            case Chunk():
+                await self._add(message)
+            case No(reason=reason):
+                raise LineRefusedError(f"site {self.peer}: {reason}")
+            case Hello():
+                raise wire_error("line", "one greeting", "another")
+
+    async def _consider(self, offer: Offer) -> None:
+        header_bytes, frame_bytes = len(offer.header), len(offer.header) + offer.body_bytes
+        if header_bytes > self._limits.header_bytes or frame_bytes > self._limits.frame_bytes:
+            raise wire_error("length", f"a frame of at most {self._limits.frame_bytes} bytes", frame_bytes)
+        if self._incoming is not None:
+            self._incoming.close()
+        path = self._folder / f"{offer.sha256.hex()[:32]}.part"
+        for other in self._folder.glob("*.part"):
+            if other != path:
+                other.unlink()  # of a frame that the peer gave up
+        self._incoming = Incoming(path, offer.header, offer.body_bytes, offer.sha256, self._limits.header_bytes)
+        await self._ask_or_deliver(self._incoming, ask=True)
+
+    async def _add(self, chunk: Chunk) -> None:
+        incoming = self._incoming
+        if incoming is None or incoming.sha256 != chunk.sha256:
+            return  # of a frame that was given up
+        if not incoming.fits(chunk.offset, chunk.content):
+            raise wire_error("line", f"a chunk from byte {incoming.received} on", chunk.offset)
+        incoming.take(chunk.content)
+        self.state.bytes_received += len(chunk.content)
+        await self._ask_or_deliver(incoming, ask=False)
+
+    async def _ask_or_deliver(self, incoming: Incoming, *, ask: bool) -> None:
+        if incoming.is_complete and incoming.is_sound:
+            self._incoming = None
+            await self._deliver(self.peer, incoming.frame())
+            self._say(Done(incoming.sha256))
+            return
+        if incoming.is_complete:
+            self._unsound += 1
+            if self._unsound == MAX_UNSOUND:
+                raise wire_error("sha256", "a body that is what was offered", f"{MAX_UNSOUND} others")
+            incoming.begin_anew()
+            ask = True
+        if ask:
+            self._say(Want(incoming.sha256, incoming.received))
+
+    def _say(self, reply: Want | Done) -> None:
+        try:
+            self._own_replies.put_nowait(reply)
+        except asyncio.QueueFull as error:
+            raise wire_error("line", f"fewer than {MAX_REPLIES} offers at a time", "more") from error
+
+
+def _misfit(own: Hello, other: Hello) -> str | None:
+    """Why the two cannot speak; None if they can."""
+    if not set(own.protocols) & set(other.protocols):
+        return (
+            f"wanted a common protocol; found {_listed(own.protocols)} (release {own.release}) here and "
+            f"{_listed(other.protocols)} (release {other.release}) there; update the older site"
+        )
+    if own.federation != other.federation:
+        return (
+            f"wanted the same federation file at both sites; found {own.federation[:12]} here and "
+            f"{other.federation[:12]} there; compare the files, and approve the newer one at both"
+        )
+    return None
+
+
+def _listed(protocols: tuple[int, ...]) -> str:
+    return ", ".join(map(str, protocols)) or "none"
+
+
+def _body_hash(frame: Frame) -> bytes:
+    sha256 = hashlib.sha256()
+    for piece in _body(frame):
+        sha256.update(piece)
+    return sha256.digest()
+
+
+def _body(frame: Frame) -> Iterator[memoryview]:
+    pieces = frame.pieces()
+    next(pieces)  # the header
+    return (memoryview(piece).cast("B") for piece in pieces)
+
+
+def _chunks(frame: Frame, offset: int) -> Iterator[tuple[int, memoryview]]:
+    """The body from ``offset`` on; a chunk ends where a tensor does."""
+    at = 0
+    for piece in _body(frame):
+        begin = max(offset - at, 0)
+        for start in range(begin, len(piece), CHUNK_BYTES):
+            yield at + start, piece[start : start + CHUNK_BYTES]
+        at += len(piece)

@@ -1,0 +1,220 @@
+"""Real mutual TLS on loopback: who gets in, who does not, and what is carried."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import grpc
+import pytest
+import torch
+
+from gossamer.transport.grpc_lines import METHOD, GrpcTransport, Peer
+from gossamer.transport.identity import TlsCertificate, new_identity, new_tls_certificate, tls_name
+from gossamer.transport.line_messages import Hello, to_bytes
+from gossamer.wire.frame import build_frame
+from gossamer.wire.limits import Limits
+
+HELLO = Hello(protocols=(1,), release="0.1.0", federation="ab" * 32)
+LIMITS = Limits({"weight": (torch.float32, (500_000,))}, {})
+FRAME = build_frame({}, {"weight": torch.arange(500_000, dtype=torch.float32)})
+NAMES = ("a", "b", "c")
+IDENTITIES = {name: new_identity(name) for name in (*NAMES, "outsider")}
+TLS = {name: new_tls_certificate(identity) for name, identity in IDENTITIES.items()}
+
+
+class Site:
+    """A transport, and the callers it sent away."""
+
+    def __init__(self, name, folder, addresses, *, listen="127.0.0.1:0", tls=None, hello=HELLO, roster=NAMES):
+        self.refused = []
+        self.tls = tls or TLS[name]
+        peers = {n: Peer(n, IDENTITIES[n].certificate, addresses.get(n)) for n in roster}
+        me = peers.pop(name, Peer(name, IDENTITIES[name].certificate, None))
+        self.transport = GrpcTransport(
+            me,
+            peers,
+            certificate=lambda: self.tls,
+            hello=hello,
+            limits=LIMITS,
+            folder=folder / name,
+            listen=listen,
+            on_refusal=self.note,
+        )
+
+    def note(self, who, reason):
+        self.refused.append((who, reason))
+
+    async def one(self):
+        sender, frame = await anext(self.transport.receive())
+        return sender, bytes(frame)
+
+
+async def wait_for(condition, seconds=10.0):
+    async with asyncio.timeout(seconds):
+        while not condition():
+            await asyncio.sleep(0.02)
+
+
+def test_dial_out_only_sites_give_and_take_on_one_stream(tmp_path):
+    async def run():
+        hub = Site("a", tmp_path, {})
+        port = await hub.transport.start()
+        others = [Site(name, tmp_path, {"a": f"127.0.0.1:{port}"}, listen=None) for name in ("b", "c")]
+        for other in others:
+            await other.transport.start()
+        await asyncio.gather(*(hub.transport.send(name, FRAME) for name in ("b", "c")))
+        assert [await other.one() for other in others] == [("a", FRAME.to_bytes())] * 2
+        await asyncio.gather(*(other.transport.send("a", FRAME) for other in others))
+        assert {await hub.one(), await hub.one()} == {("b", FRAME.to_bytes()), ("c", FRAME.to_bytes())}
+        for site in (*others, hub):
+            await site.transport.close()
+
+    asyncio.run(run())
+
+
+async def greet(channel):
+    call = channel.stream_stream(METHOD)()
+    await call.write(to_bytes(HELLO))
+    return await call.read()
+
+
+async def knock(port, tls, *, trusts="a", named="a"):
+    """Call as a stranger would; the gRPC status it ends with, or the first answer."""
+    root = IDENTITIES[trusts].pem.encode()
+    credentials = grpc.ssl_channel_credentials(root, *((tls.key_pem, tls.chain_pem) if tls else (None, None)))
+    options = [("grpc.ssl_target_name_override", tls_name(IDENTITIES[named].site_id))]
+    async with grpc.aio.secure_channel(f"127.0.0.1:{port}", credentials, options) as channel:
+        try:
+            async with asyncio.timeout(5):
+                return await greet(channel)
+        except grpc.aio.AioRpcError as error:
+            return error.code()
+
+
+def borrowed_name():
+    """A member signs a certificate that names another member."""
+    from gossamer.transport import identity as module
+
+    forged = module.Identity(IDENTITIES["c"].key, IDENTITIES["c"].certificate)
+    real = module.tls_name
+    try:
+        module.tls_name = lambda _site_id: real(IDENTITIES["b"].site_id)
+        return new_tls_certificate(forged)
+    finally:
+        module.tls_name = real
+
+
+def strangers():
+    long_ago = datetime.now(UTC) - timedelta(days=100)
+    outsider, stranger, member = IDENTITIES["outsider"], TLS["outsider"], TLS["b"]
+    return {
+        "no certificate": None,
+        "an unknown key": TLS["outsider"],
+        "an expired certificate": new_tls_certificate(IDENTITIES["b"], long_ago),
+        "a certificate that is not valid yet": new_tls_certificate(IDENTITIES["b"], datetime.now(UTC) + timedelta(9)),
+        "another member's name": borrowed_name(),
+        "another's certificate without its key": TlsCertificate(stranger.key_pem, member.chain_pem, member.ends),
+        "the identity itself": TlsCertificate(member.key_pem, outsider.pem.encode(), member.ends),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("who", strangers())
+def test_only_members_are_answered(tmp_path, who):
+    async def run():
+        site = Site("a", tmp_path, {})
+        port = await site.transport.start()
+        answer = await knock(port, strangers()[who])
+        assert answer in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.UNAUTHENTICATED)
+        assert not any(line.state.is_up for line in site.transport.lines.values())
+        assert isinstance(await knock(port, TLS["b"]), bytes)
+        await site.transport.close()
+
+    asyncio.run(run())
+
+
+def test_a_plaintext_caller_is_not_answered(tmp_path):
+    async def run():
+        site = Site("a", tmp_path, {})
+        port = await site.transport.start()
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+            with pytest.raises(grpc.aio.AioRpcError):
+                await greet(channel)
+        await site.transport.close()
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("shows", ["outsider", "c"])
+def test_a_site_speaks_with_nobody_who_took_its_peers_place(tmp_path, shows):
+    """An antivirus or proxy that intercepts TLS shows a certificate of its own; so does another member."""
+
+    async def run():
+        false_peer = Site("b", tmp_path, {}, tls=TLS[shows])
+        port = await false_peer.transport.start()
+        site = Site("a", tmp_path, {"b": f"127.0.0.1:{port}"}, listen=None)
+        await site.transport.start()
+        await asyncio.sleep(1.0)
+        assert not site.transport.lines["b"].state.is_up
+        await site.transport.close()
+        await false_peer.transport.close()
+
+    asyncio.run(run())
+
+
+def test_a_renewed_certificate_serves_new_calls_without_a_stop(tmp_path):
+    async def run():
+        expired = new_tls_certificate(IDENTITIES["a"], datetime.now(UTC) - timedelta(days=100))
+        site = Site("a", tmp_path, {}, tls=expired)
+        port = await site.transport.start()
+        assert await knock(port, TLS["b"]) is grpc.StatusCode.UNAVAILABLE
+        site.tls = TLS["a"]
+        assert isinstance(await knock(port, TLS["b"]), bytes)
+        await site.transport.close()
+
+    asyncio.run(run())
+
+
+def test_sites_of_other_federation_files_refuse_each_other_aloud(tmp_path):
+    async def run():
+        site = Site("a", tmp_path, {})
+        port = await site.transport.start()
+        other = HELLO.model_copy(update={"federation": "cd" * 32})
+        stale = Site("b", tmp_path, {"a": f"127.0.0.1:{port}"}, listen=None, hello=other)
+        await stale.transport.start()
+        await wait_for(lambda: site.refused and stale.refused)
+        for refused in (site.refused, stale.refused):
+            assert "federation file" in refused[0][1]
+        await stale.transport.close()
+        await site.transport.close()
+
+    asyncio.run(run())
+
+
+def test_a_peer_that_starts_again_is_found_and_gets_what_waited(tmp_path):
+    async def run():
+        first = Site("a", tmp_path, {})
+        port = await first.transport.start()
+        site = Site("b", tmp_path, {"a": f"127.0.0.1:{port}"}, listen=None)
+        await site.transport.start()
+        await wait_for(lambda: site.transport.lines["a"].state.is_up)
+        await first.transport.close()
+        await wait_for(lambda: not site.transport.lines["a"].state.is_up)
+        sending = asyncio.create_task(site.transport.send("a", FRAME))
+        second = Site("a", tmp_path, {}, listen=f"127.0.0.1:{port}")
+        assert await second.transport.start() == port
+        await sending
+        assert await second.one() == ("b", FRAME.to_bytes())
+        await site.transport.close()
+        await second.transport.close()
+
+    asyncio.run(run())
+
+
+def test_an_address_that_is_taken_is_said(tmp_path):
+    async def run():
+        site = Site("a", tmp_path, {})
+        port = await site.transport.start()
+        with pytest.raises(ConnectionError, match="cannot listen"):
+            await Site("b", tmp_path, {}, listen=f"127.0.0.1:{port}").transport.start()
+        await site.transport.close()
+
+    asyncio.run(run())
