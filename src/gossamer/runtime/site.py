@@ -3,28 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 from typing import Any
 
 from gossamer.gossip.algorithm import Params
 from gossamer.gossip.topology import SiteId
-from gossamer.gossip.trainer import Trainer, TrainerState
+from gossamer.gossip.trainer import Trainer
 from gossamer.node.agreement import Agreement
 from gossamer.node.events import Train
 from gossamer.node.node import Node
-from gossamer.node.snapshot import SNAPSHOT_KINDS, Snapshot
+from gossamer.node.snapshot import Snapshot
+from gossamer.runtime.journal import KEPT_KINDS, Kept
 
-
-@dataclass(frozen=True, eq=False)
-class Kept:
-    """What is on a site's disk: the node and the trainer that made it, always together, and that phase's loss."""
-
-    snapshot: Snapshot
-    trainer_state: TrainerState
-    loss: float
-
-
-SITE_KINDS: tuple[type, ...] = (*SNAPSHOT_KINDS, Kept, Train, TrainerState)
+SITE_KINDS: tuple[type, ...] = (*KEPT_KINDS, Train)
 """The classes in a site's ``record``."""
 
 

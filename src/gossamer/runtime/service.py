@@ -1,0 +1,242 @@
+"""One hospital's site at work: the node of the simulation, driven by real time, real lines and a real disk.
+
+Law
+    1. The actions of one event are performed in order, before the next event is handed in; what ``Persist`` asks for
+       is durable before anything after it happens. So a kill at any moment loses nothing that was promised.
+    2. In lockstep the model is, to the bit, the one a simulation of the same sites ends with.
+    3. What a peer does wrong is refused, counted and told; it ends nothing.
+
+Training runs beside the exchange, in a thread: a site answers its peers while it trains.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from math import isinf
+
+from gossamer.errors import PeerError
+from gossamer.gossip.algorithm import Params
+from gossamer.gossip.topology import SiteId
+from gossamer.gossip.trainer import Trainer, TrainerState
+from gossamer.node.events import (
+    Action,
+    Event,
+    Finish,
+    PeerStarted,
+    Persist,
+    Received,
+    Send,
+    Started,
+    Train,
+    Trained,
+    Woke,
+)
+from gossamer.node.node import Node
+from gossamer.node.policy import refuse_unless_finite
+from gossamer.runtime.journal import Journal, Kept
+from gossamer.transport.base import Transport
+from gossamer.wire.codec import decode, encode
+from gossamer.wire.frame import Buffer, Frame
+from gossamer.wire.limits import Limits
+from gossamer.wire.messages import Message, ShareMessage
+
+LINGER_S = 60.0
+"""How long a site that has finished still answers peers that have not heard its last receipts."""
+
+
+@dataclass(frozen=True, eq=False)
+class _PhaseEnded:
+    """A local phase is over; the trainer's state goes to the disk with the parameters it made, never before."""
+
+    event: Trained
+    trainer_state: TrainerState
+    loss: float
+
+
+@dataclass
+class Progress:
+    """Where a site stands, for people.
+
+    Attributes:
+        round_index: the local phase that goes on or comes next.
+        loss: of the last local phase.
+        refusals: messages that were refused, by error code.
+        waits_for: sites without whose message this one cannot go on.
+    """
+
+    round_index: int = 0
+    loss: float = 0.0
+    refusals: Counter[str] = field(default_factory=Counter)
+    waits_for: tuple[SiteId, ...] = ()
+
+
+class SiteService:
+    """Drives one node to its end."""
+
+    def __init__(
+        self,
+        node: Node,
+        trainer: Trainer,
+        transport: Transport,
+        journal: Journal,
+        *,
+        local_steps: int,
+        tell: Callable[[str], None] = lambda line: None,
+    ) -> None:
+        """Ready to run; what the journal holds takes the place of ``node`` and the trainer's state.
+
+        Args:
+            node: this site's, at the beginning.
+            trainer: local training.
+            transport: lines to the peers, started.
+            journal: this site's.
+            local_steps: optimiser steps of a local phase.
+            tell: told what a person should know.
+
+        Raises:
+            StorageError: the journal is damaged, or of another federation.
+        """
+        snapshot = node.snapshot()
+        self._limits = Limits.of(snapshot.state.params, snapshot.state.own)
+        self._trainer = trainer
+        self._transport = transport
+        self._journal = journal
+        self._local_steps = local_steps
+        self._tell = tell
+        self.progress = Progress()
+        kept = journal.read()
+        if kept is not None:
+            node = Node.from_snapshot(node.agreement, kept.snapshot)
+            trainer.restore(kept.trainer_state)
+            self.progress.loss = kept.loss
+        self._node = node
+        self._trainer_state = trainer.state()
+        self._events: asyncio.Queue[Event | _PhaseEnded] = asyncio.Queue()
+        transport.on_peer_started = lambda peer: self._events.put_nowait(PeerStarted(peer))
+        self._sending: dict[tuple[SiteId, type, int], asyncio.Task[None]] = {}
+        self._training: asyncio.Task[None] | None = None
+        self._writing: asyncio.Task[None] | None = None
+        self._model: Params | None = None
+
+    async def run(self, linger_s: float = LINGER_S, on_finish: Callable[[Params], None] = lambda model: None) -> Params:
+        """Work until this site has finished and its peers have had time to hear so; returns its model.
+
+        Args:
+            linger_s: how long it must have been quiet.
+            on_finish: given the model as soon as it is there.
+
+        Raises:
+            StorageError: the disk does not keep what must be kept.
+            ScheduleError: training fails.
+        """
+        receiving = asyncio.create_task(self._receive())
+        try:
+            await self._hand_in(Started())
+            while self._model is None:
+                await self._hand_in(await self._next_event())
+            on_finish(self._model)
+            await self._linger(linger_s)
+            return self._model
+        finally:
+            tasks = [receiving, *self._sending.values(), *([self._training] if self._training else [])]
+            for task in tasks:
+                task.cancel()
+            if self._writing is not None:
+                tasks.append(self._writing)  # a thread cannot be cancelled; nobody else writes before it is done
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _linger(self, seconds: float) -> None:
+        """Answer late peers until none has asked for a while."""
+        while True:
+            try:
+                async with asyncio.timeout(None if isinf(seconds) else seconds):
+                    event = await self._events.get()
+            except TimeoutError:
+                return
+            await self._hand_in(event)
+
+    async def _next_event(self) -> Event | _PhaseEnded:
+        """What comes first: a message, the end of training, or the time the node asked for."""
+        if self._training is not None and self._training.done():
+            self._training.result()  # raises what training raised
+        wake_at_s = self._node.wake_at_s
+        try:
+            async with asyncio.timeout(None if wake_at_s is None else max(0.0, wake_at_s - time.monotonic())):
+                return await self._events.get()
+        except TimeoutError:
+            return Woke()
+
+    async def _receive(self) -> None:
+        async for sender, frame in self._transport.receive():
+            try:
+                message = await asyncio.to_thread(self._read, frame)
+            except PeerError as refusal:
+                self._note_refusal(sender, refusal)
+            else:
+                await self._events.put(Received(sender, message))
+
+    def _read(self, frame: Frame | Buffer) -> Message:
+        message = decode(frame, self._limits)
+        if isinstance(message, ShareMessage):
+            refuse_unless_finite(message)
+        return message
+
+    async def _hand_in(self, event: Event | _PhaseEnded) -> None:
+        if isinstance(event, _PhaseEnded):
+            self._trainer_state, self.progress.loss = event.trainer_state, event.loss
+            event = event.event
+        try:
+            actions = self._node.handle(event, time.monotonic())
+        except PeerError as refusal:
+            assert isinstance(event, Received)
+            self._note_refusal(event.sender, refusal)
+            return
+        for action in actions:
+            await self._perform(action)
+        self.progress.waits_for = self._node.waits_for
+
+    async def _perform(self, action: Action) -> None:
+        match action:
+            case Persist(snapshot):
+                self.progress.round_index = snapshot.round_index
+                kept = Kept(snapshot, self._trainer_state, self.progress.loss)
+                self._writing = asyncio.create_task(asyncio.to_thread(self._journal.write, kept))
+                await asyncio.shield(self._writing)
+            case Send(to, message):
+                self._send(to, message)
+            case Train():
+                self._training = asyncio.create_task(self._train(action))
+            case Finish(params):
+                self._model = params
+
+    def _send(self, to: SiteId, message: Message) -> None:
+        """Begin a hand-over, unless the same is still under way: the transport waits for a peer who is away."""
+        key = (to, type(message), message.envelope.exchange)
+        if key in self._sending:
+            return
+        task = asyncio.create_task(self._transport.send(to, encode(message)))
+        self._sending[key] = task
+        task.add_done_callback(lambda _: self._sending.pop(key, None))
+
+    async def _train(self, work: Train) -> None:
+        try:
+            result = await asyncio.to_thread(
+                self._trainer.fit,
+                work.params,
+                steps=self._local_steps,
+                round_index=work.round_index,
+                teachers=work.teachers,
+            )
+        except BaseException:
+            await self._events.put(Woke())  # the loop looks at how training ended
+            raise
+        trained = Trained(work.round_index, result.params)
+        await self._events.put(_PhaseEnded(trained, self._trainer.state(), result.loss))
+
+    def _note_refusal(self, sender: SiteId, refusal: PeerError) -> None:
+        self.progress.refusals[refusal.code] += 1
+        self._tell(f"refused a message of site {sender}: {refusal}")

@@ -1,0 +1,163 @@
+"""Real sites on loopback end with the bits of the simulation, whatever is killed on the way."""
+
+import asyncio
+import math
+import random
+import socket
+from contextlib import suppress
+
+import pytest
+
+from gossamer.errors import DiskFullError, ScheduleError
+from gossamer.node.node import Node
+from gossamer.runtime.journal import Journal
+from gossamer.runtime.service import SiteService
+from gossamer.transport.grpc_lines import GrpcTransport, Peer
+from gossamer.transport.identity import new_identity, new_tls_certificate
+from gossamer.transport.line_messages import Hello
+from gossamer.wire.limits import Limits
+
+ADDRESSES = {"A": "127.0.0.1", "B": "127.0.0.2", "C": "127.0.0.3", "D": "127.0.0.4"}
+IDENTITIES = {name: new_identity(name) for name in ADDRESSES}
+
+
+class Hospital:
+    """Everything of one site that outlives its process: identity, folder, address."""
+
+    def __init__(self, name, node, trainer, folder, ports):
+        self.name, self.node, self.new_trainer = name, node, trainer
+        self.folder, self.ports = folder / name, ports
+        self.folder.mkdir()
+        self.starts = 0
+        self.model = asyncio.get_running_loop().create_future()
+
+    async def run(self):
+        """One life of its process."""
+        self.starts += 1
+        snapshot = self.node.snapshot()
+        peers = {
+            name: Peer(name, IDENTITIES[name].certificate, f"{address}:{self.ports[name]}")
+            for name, address in ADDRESSES.items()
+        }
+        tls = new_tls_certificate(IDENTITIES[self.name])
+        transport = GrpcTransport(
+            peers.pop(self.name),
+            peers,
+            certificate=lambda: tls,
+            hello=Hello(protocols=(1,), release="test", federation=self.node.agreement.federation),
+            limits=Limits.of(snapshot.state.params, snapshot.state.own),
+            folder=self.folder / "incoming",
+            listen=f"{ADDRESSES[self.name]}:{self.ports[self.name]}",
+        )
+        await transport.start()
+        try:
+            fresh = Node(self.node.site, self.node.agreement, snapshot.state.own, snapshot.state.params)
+            service = SiteService(fresh, self.new_trainer(self.name), transport, Journal(self.folder), local_steps=2)
+            return await service.run(math.inf, self.model.set_result if not self.model.done() else id)
+        finally:
+            await transport.close()
+
+
+def unused_ports():
+    """A free port on each site's address."""
+    ports = {}
+    for name, address in ADDRESSES.items():
+        with socket.socket() as taken:
+            taken.bind((address, 0))
+            ports[name] = taken.getsockname()[1]
+    return ports
+
+
+@pytest.fixture
+def hospitals(simulation, tmp_path):
+    """The sites of a simulation as real ones."""
+
+    def make(trainer, algorithm="sweep"):
+        sites = simulation(algorithm, rounds=4, trainer=trainer, resend_after_s=3600.0)._sites
+        ports = unused_ports()
+        return [Hospital(name, site.node, trainer, tmp_path, ports) for name, site in sites.items()]
+
+    return make
+
+
+@pytest.fixture
+def simulated(simulation):
+    """The models that a simulation of the same sites ends with."""
+
+    def run(trainer, algorithm="sweep"):
+        return simulation(algorithm, rounds=4, trainer=trainer, resend_after_s=3600.0).run().params
+
+    return run
+
+
+async def models_of(hospitals, life):
+    """Let all sites live until each has its model: one that has finished may still be asked for a receipt."""
+    lives = [asyncio.create_task(life(hospital)) for hospital in hospitals]
+    try:
+        async with asyncio.timeout(60):
+            models = await asyncio.gather(*(hospital.model for hospital in hospitals))
+    finally:
+        for each in lives:
+            each.cancel()
+        await asyncio.gather(*lives, return_exceptions=True)
+    return {hospital.name: model for hospital, model in zip(hospitals, models, strict=True)}
+
+
+async def with_cuts(hospital, chance):
+    """Cut the site's power now and then; it goes on from its disk."""
+    for _ in range(3):
+        life = asyncio.create_task(hospital.run())
+        await asyncio.wait({life}, timeout=chance.uniform(0.02, 0.6))
+        life.cancel()
+        with suppress(asyncio.CancelledError):
+            await life
+    await hospital.run()
+
+
+@pytest.mark.parametrize("algorithm", ["sweep", "pushsum", "fedavg"])
+def test_real_sites_end_with_the_bits_of_the_simulation(hospitals, simulated, trainer, bits, algorithm):
+    async def run():
+        return await models_of(hospitals(trainer, algorithm), Hospital.run)
+
+    assert bits(asyncio.run(run())) == bits(simulated(trainer, algorithm))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_power_cuts_at_any_moment_change_no_bit(hospitals, simulated, trainer, bits, seed):
+    async def run():
+        chance = random.Random(seed)
+        sites = hospitals(trainer)
+        models = await models_of(sites, lambda site: with_cuts(site, chance))
+        assert sum(site.starts for site in sites) > 4
+        return models
+
+    assert bits(asyncio.run(run())) == bits(simulated(trainer))
+
+
+def test_training_that_fails_ends_the_site_with_its_reason(hospitals, trainer):
+    class Failing(trainer):
+        def fit(self, *arguments, **rest):
+            raise ScheduleError("the loss is no longer finite")
+
+    async def run():
+        [first, *_] = hospitals(Failing)
+        async with asyncio.timeout(20):
+            await first.run()
+
+    with pytest.raises(ScheduleError, match="no longer finite"):
+        asyncio.run(run())
+
+
+def test_a_disk_that_keeps_nothing_ends_the_site_before_it_promises(hospitals, trainer, monkeypatch):
+    def fail(_journal, _kept):
+        raise DiskFullError("wanted to write state-0; found no room")
+
+    monkeypatch.setattr(Journal, "write", fail)
+
+    async def run():
+        [first, *_] = hospitals(trainer)
+        async with asyncio.timeout(20):
+            await first.run()
+
+    with pytest.raises(DiskFullError):
+        asyncio.run(run())
