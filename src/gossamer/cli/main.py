@@ -15,10 +15,12 @@ import typer
 from gossamer import __version__
 from gossamer.cli.demo import demo
 from gossamer.cli.evaluate import evaluate
+from gossamer.cli.federation import federation_app
 from gossamer.cli.import_ import import_app
 from gossamer.cli.names import names_app
 from gossamer.cli.phantom import phantom
 from gossamer.cli.predict import predict
+from gossamer.cli.site import site_app
 from gossamer.cli.study import study_app
 from gossamer.errors import GossamerError
 
@@ -39,6 +41,8 @@ app.command()(predict)
 app.command()(evaluate)
 app.command()(phantom)
 app.add_typer(names_app, name="names")
+app.add_typer(site_app, name="site")
+app.add_typer(federation_app, name="federation")
 
 
 def _show_version(wanted: bool) -> None:

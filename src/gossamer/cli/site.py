@@ -1,0 +1,67 @@
+"""``gossamer site``: this hospital's part of a federation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+site_app = typer.Typer(help="This hospital's part of a federation: its key, its certificate.", no_args_is_help=True)
+
+FOLDER = Path("gossamer-site")
+
+Folder = Annotated[Path, typer.Option("--folder", help="The site's folder; it never leaves the hospital.")]
+
+
+@site_app.command()
+def init(
+    name: Annotated[str, typer.Option(help="What the others call this site.", show_default=False)],
+    data: Annotated[Path, typer.Option(help="Its dataset folder.", show_default=False)],
+    address: Annotated[
+        str | None, typer.Option(help="host:port where the others reach it; without one it only dials out.")
+    ] = None,
+    listen: Annotated[
+        str | None, typer.Option(help="address:port to listen on; by default all of this machine, at the same port.")
+    ] = None,
+    folder: Folder = FOLDER,
+) -> None:
+    """Make a site: its key, its certificates, and a card for the others."""
+    from gossamer.documents import validate
+    from gossamer.runtime.site_folder import CARD, SiteSettings, init_site
+
+    if address and not listen:
+        listen = f"[::]:{address.rpartition(':')[2]}"
+    values = {"name": name, "data": str(data.resolve()), "listen": listen, "address": address}
+    site = init_site(folder, validate(values, SiteSettings, "the new site"))
+    _show_id(site.identity.site_id)
+    typer.echo(
+        f"{folder / CARD}: give it to whoever keeps the federation file, and read the site id to them over the phone.\n"
+        f"Everything else in {folder} stays here; keep a backup of identity.key and identity.pem.",
+        err=True,
+    )
+
+
+@site_app.command()
+def renew(folder: Folder = FOLDER) -> None:
+    """Make a new certificate for connections: same site id, no new approval, no stop."""
+    from gossamer.runtime.site_folder import SiteFolder
+
+    tls = SiteFolder(folder).renew()
+    typer.echo(f"The new certificate is good until {tls.ends:%Y-%m-%d}.", err=True)
+
+
+@site_app.command("id")
+def show_id(folder: Folder = FOLDER) -> None:
+    """Print the site id, to be compared over the phone, and say when the certificate ends."""
+    from gossamer.runtime.site_folder import SiteFolder
+
+    site = SiteFolder(folder)
+    _show_id(site.identity.site_id)
+    typer.echo(site.expiry() or f"The certificate is good until {site.tls.ends:%Y-%m-%d}.", err=True)
+
+
+def _show_id(site_id: str) -> None:
+    from gossamer.transport.identity import spoken
+
+    typer.echo(spoken(site_id))

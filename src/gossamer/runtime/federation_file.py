@@ -1,0 +1,225 @@
+"""The federation file: what all sites agree on, the same bytes at each of them.
+
+People write it, send it around, and approve it, each site for itself. Its SHA-256 is what sites tell each other when
+they connect, so a site with another file is refused before anything else is said.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from cryptography import x509
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveInt
+
+from gossamer.atomic import write_atomically
+from gossamer.data.description import SAFE_ID
+from gossamer.data.labels import standard_name
+from gossamer.data.planning import DEFAULT_RULES, PlanRules
+from gossamer.documents import parse_toml
+from gossamer.errors import ConfigurationError, UsageError
+from gossamer.learn.recipe import Recipe
+from gossamer.transport.identity import read_certificate, site_id_of
+
+FIRST_LINES = """\
+# A federation: the same file, byte for byte, at every site. After any change all sites approve it anew:
+#   gossamer federation approve THIS_FILE
+
+title = "{title}"
+
+# TG-263 names; one output channel each. Not every site needs to draw every structure.
+structures = {structures}
+
+# Local training between two exchanges, and how often.
+rounds = {rounds}
+local_steps = {local_steps}
+
+# How models are averaged: exact weighted averages by pairwise exchanges.
+algorithm = "sweep"
+seed = 0
+
+# The sites follow; add one with: gossamer federation add-site THIS_FILE CARD
+"""
+
+
+def _is_safe(name: str) -> str:
+    if not SAFE_ID.fullmatch(name):
+        raise ValueError("takes at most 64 letters, digits, '.', '_' or '-', a letter or digit first")
+    return name
+
+
+def _has_a_port(address: str) -> str:
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal() or not 0 < int(port) < 2**16:
+        raise ValueError("is host:port, such as gossamer.hospital.example:7443")
+    return address
+
+
+SiteName = Annotated[str, AfterValidator(_is_safe)]
+Address = Annotated[str, AfterValidator(_has_a_port)]
+
+
+class Member(BaseModel):
+    """A site of the roster.
+
+    Attributes:
+        name: what people and messages call it.
+        address: ``host:port`` where its peers reach it; absent for a site that only dials out.
+        certificate: its identity, as text (PEM).
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: SiteName
+    address: Address | None = None
+    certificate: str
+
+    @property
+    def identity(self) -> x509.Certificate:
+        """The certificate, checked.
+
+        Raises:
+            IdentityError: it is not one that sites make.
+        """
+        return read_certificate(self.certificate, f"certificate of site {self.name}")
+
+    @property
+    def site_id(self) -> str:
+        """SHA-256 of its public key."""
+        return site_id_of(self.identity)
+
+
+class FederationSettings(BaseModel):
+    """What stands in a federation file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    title: str
+    structures: tuple[str, ...] = Field(min_length=1)
+    rounds: PositiveInt
+    local_steps: PositiveInt
+    algorithm: str = "sweep"
+    topology: str | None = None
+    seed: int = 0
+    plan: PlanRules = DEFAULT_RULES
+    recipe: Recipe = Recipe()
+    sites: tuple[Member, ...] = ()
+
+
+@dataclass(frozen=True)
+class Federation:
+    """A federation file that was read.
+
+    Attributes:
+        settings: what it says.
+        sha256: of its bytes (hex); what sites compare.
+    """
+
+    settings: FederationSettings
+    sha256: str
+
+    def member(self, site_id: str) -> Member:
+        """The member with this identity.
+
+        Raises:
+            ConfigurationError: the site is not in the roster.
+        """
+        for member in self.settings.sites:
+            if member.site_id == site_id:
+                return member
+        others = ", ".join(member.name for member in self.settings.sites) or "nobody"
+        raise ConfigurationError(
+            f"wanted this site's key in the federation's roster; found {others} there, with other keys; add its card "
+            "with: gossamer federation add-site"
+        )
+
+
+def read_federation(path: Path) -> Federation:
+    """Read a federation file.
+
+    Raises:
+        UsageError: there is none.
+        ConfigurationError: it does not say what is needed, or two sites are alike.
+        UnknownStructureError: a structure is not a TG-263 name.
+        IdentityError: a certificate is not one that sites make.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UsageError(
+            f"wanted a federation file; found none at {path.name!r}; write one with: gossamer federation new"
+        ) from error
+    return _parsed(content, f"federation file {path.name}")
+
+
+def _parsed(content: bytes, what: str) -> Federation:
+    try:
+        settings = parse_toml(content.decode(), FederationSettings, what)
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"{what}: wanted UTF-8; found other bytes; save it as UTF-8") from error
+    for structure in settings.structures:
+        standard_name(structure)
+    for kind, values in (("names", [m.name for m in settings.sites]), ("keys", [m.site_id for m in settings.sites])):
+        if len(set(values)) < len(values):
+            raise ConfigurationError(
+                f"{what}: wanted sites of different {kind}; found two of the same; take one of them out"
+            )
+    return Federation(settings, hashlib.sha256(content).hexdigest())
+
+
+def new_federation(path: Path, title: str, structures: tuple[str, ...], *, rounds: int, local_steps: int) -> None:
+    """Write a commented federation file without sites.
+
+    Raises:
+        UsageError: there is a file already.
+    """
+    if path.exists():
+        raise UsageError(f"wanted to write a new federation file; found one at {path.name!r}; choose another name")
+    text = FIRST_LINES.format(
+        title=title.replace('"', "'"),
+        structures=json.dumps(structures, ensure_ascii=False),
+        rounds=rounds,
+        local_steps=local_steps,
+    )
+    write_atomically(path, text)
+
+
+def read_card(path: Path) -> Member:
+    """Read what a site gives to the others.
+
+    Raises:
+        UsageError: there is no such file.
+        ConfigurationError: it is no card.
+        IdentityError: its certificate is not one that sites make.
+    """
+    try:
+        member = parse_toml(path.read_text(encoding="utf-8"), Member, f"card {path.name}")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"wanted a site's card; found none at {path.name!r}; ask that site for its file") from error
+    _ = member.identity
+    return member
+
+
+def card_text(member: Member) -> str:
+    """A site's card: TOML, for the roster."""
+    address = f"address = {json.dumps(member.address, ensure_ascii=False)}\n" if member.address else ""
+    return f'name = "{member.name}"\n{address}certificate = """\n{member.certificate}"""\n'
+
+
+def add_site(path: Path, card: Member) -> Federation:
+    """Add a site at the end of a federation file; the rest stays as people wrote it.
+
+    Raises:
+        UsageError: there is no such file.
+        ConfigurationError: a site of this name or key is in it already; the file is as before.
+    """
+    read_federation(path)
+    what = f"federation file {path.name}"
+    before = path.read_text(encoding="utf-8")
+    after = f"{before.rstrip()}\n\n[[sites]]\n{card_text(card)}".encode()
+    federation = _parsed(after, what)
+    write_atomically(path, after)
+    return federation

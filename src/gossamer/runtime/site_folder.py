@@ -1,0 +1,206 @@
+"""A site's own folder: who it is, where its data lies, what it has approved. It never leaves the hospital.
+
+::
+
+    site.toml       name, data, addresses; people may edit it
+    identity.key    the private key, readable for its owner alone
+    identity.pem    the identity certificate
+    tls.pem         key and certificate for connections, renewed every few months; readable for its owner alone
+    card.toml       what the others need for their roster
+    approved.toml   the federation file that was approved, and when
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from cryptography import x509
+from pydantic import BaseModel, ConfigDict, Field
+
+from gossamer.atomic import storage_error, write_atomically
+from gossamer.documents import parse_toml
+from gossamer.errors import ConfigurationError, IdentityError, UsageError
+from gossamer.runtime.federation_file import Address, Federation, Member, SiteName, card_text
+from gossamer.transport.identity import (
+    Identity,
+    TlsCertificate,
+    new_identity,
+    new_tls_certificate,
+    read_identity,
+    write_identity,
+)
+
+SETTINGS = "site.toml"
+TLS = "tls.pem"
+CARD = "card.toml"
+APPROVED = "approved.toml"
+
+ANNOUNCED = timedelta(days=30)
+"""How long before its end a certificate's expiry is announced."""
+
+
+class SiteSettings(BaseModel):
+    """What stands in ``site.toml``.
+
+    Attributes:
+        name: of the site.
+        data: its dataset folder; relative to the site's folder.
+        listen: ``address:port`` that it listens on; absent for a site that only dials out.
+        address: ``host:port`` where its peers reach it; absent likewise.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: SiteName
+    data: str
+    listen: Address | None = None
+    address: Address | None = None
+
+
+class Approval(BaseModel):
+    """What stands in ``approved.toml``."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    title: str
+    at: str
+
+
+class SiteFolder:
+    """An existing site's folder."""
+
+    def __init__(self, path: Path) -> None:
+        """Open it.
+
+        Raises:
+            UsageError: there is no site.
+            ConfigurationError: its settings do not fit.
+            IdentityError: its key or certificate cannot be used.
+        """
+        self.path = path
+        try:
+            text = (path / SETTINGS).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(
+                f"wanted a site's folder; found no {SETTINGS} in {path.name!r}; make one with: gossamer site init"
+            ) from error
+        self.settings = parse_toml(text, SiteSettings, SETTINGS)
+        self.identity: Identity = read_identity(path)
+
+    @property
+    def tls(self) -> TlsCertificate:
+        """The certificate for connections, as it lies on the disk now: a renewed one is used without a stop.
+
+        Raises:
+            IdentityError: there is none that can be used.
+        """
+        try:
+            pem = (self.path / TLS).read_bytes()
+            key_end = pem.index(b"-----BEGIN CERTIFICATE-----")
+            ends = x509.load_pem_x509_certificates(pem)[0].not_valid_after_utc
+        except (OSError, ValueError) as error:
+            raise IdentityError(
+                f"wanted this site's certificate; found none that can be read, at {TLS}; make one with: "
+                "gossamer site renew"
+            ) from error
+        return TlsCertificate(pem[:key_end], pem[key_end:], ends)
+
+    def renew(self, now: datetime | None = None) -> TlsCertificate:
+        """Make a new certificate for connections; same site, nobody has to approve it."""
+        tls = new_tls_certificate(self.identity, now)
+        _write_secret(self.path / TLS, tls.key_pem + tls.chain_pem)
+        return tls
+
+    def expiry(self, now: datetime | None = None) -> str | None:
+        """What should be said about the certificate's end; None while it is far away."""
+        left = self.tls.ends - (now or datetime.now(UTC))
+        if left > ANNOUNCED:
+            return None
+        if left <= timedelta(0):
+            ago = abs(left).days
+            return f"the certificate expired {ago} days ago, and no peer speaks with this site: gossamer site renew"
+        return f"the certificate expires in {left.days} days: gossamer site renew"
+
+    def approve(self, federation: Federation) -> Member:
+        """Approve a federation file; returns this site's entry in it.
+
+        Raises:
+            ConfigurationError: this site is not in its roster, or stands there under another name.
+        """
+        member = federation.member(self.identity.site_id)
+        if member.name != self.settings.name:
+            raise ConfigurationError(
+                f"wanted this site under its name {self.settings.name!r}; found {member.name!r} in the federation's "
+                "roster; correct the name in one of the two"
+            )
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        lines = {"sha256": federation.sha256, "title": federation.settings.title, "at": now}
+        write_atomically(
+            self.path / APPROVED,
+            "".join(f"{key} = {json.dumps(value, ensure_ascii=False)}\n" for key, value in lines.items()),
+        )
+        return member
+
+    def approved(self) -> Approval | None:
+        """The approval on record, if any."""
+        path = self.path / APPROVED
+        return parse_toml(path.read_text(encoding="utf-8"), Approval, APPROVED) if path.exists() else None
+
+    def require_approved(self, federation: Federation) -> None:
+        """Refuse a federation file that was not approved byte for byte.
+
+        Raises:
+            ConfigurationError: it was not.
+        """
+        approval = self.approved()
+        if approval is None or approval.sha256 != federation.sha256:
+            found = "none" if approval is None else f"that of {approval.sha256[:12]}, given {approval.at}"
+            raise ConfigurationError(
+                f"wanted this site's approval of the federation file {federation.sha256[:12]}; found {found}; read the "
+                "file, compare the site ids over the phone, then: gossamer federation approve"
+            )
+
+
+def init_site(path: Path, settings: SiteSettings) -> SiteFolder:
+    """Make a site: key, certificates, card and settings.
+
+    Raises:
+        UsageError: the folder holds a site.
+        IdentityError: it holds a key.
+    """
+    if (path / SETTINGS).exists():
+        raise UsageError(f"wanted a folder for a new site; found a site in {path.name!r}; give another --folder")
+    try:
+        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise storage_error(error, f"wanted a folder {path.name!r}") from error
+    identity = new_identity(settings.name)
+    write_identity(identity, path)
+    card = Member(name=settings.name, address=settings.address, certificate=identity.pem)
+    write_atomically(path / CARD, card_text(card))
+    values = settings.model_dump(exclude_none=True)
+    write_atomically(
+        path / SETTINGS, "".join(f"{key} = {json.dumps(value, ensure_ascii=False)}\n" for key, value in values.items())
+    )
+    site = SiteFolder(path)
+    site.renew()
+    return site
+
+
+def _write_secret(path: Path, content: bytes) -> None:
+    """Replace a file that only its owner may read, whole or not at all."""
+    draft = path.with_name(f".{path.name}.new")
+    try:
+        draft.unlink(missing_ok=True)
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    except OSError as error:
+        raise storage_error(error, f"wanted to write {path.name}") from error
