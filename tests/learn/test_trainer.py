@@ -13,7 +13,7 @@ from gossamer.nets import build_network, load_parameters, parameters_of
 @pytest.fixture(scope="module")
 def trainer_of(toy_plan, toy_recipe, fabric):
     def make(cases, recipe=toy_recipe, seed=1):
-        return SegmentationTrainer(cases, toy_plan, recipe, seed=seed, site="A", total_steps=300, fabric=fabric)
+        return SegmentationTrainer(cases, toy_plan, recipe, seed=seed, site="A", total_steps=60, fabric=fabric)
 
     return make
 
@@ -37,10 +37,10 @@ def start(toy_plan):
     return parameters_of(build_network(toy_plan, seed=7))
 
 
-def test_a_toy_is_learnt_in_few_steps(toy_cases, trainer_of, dsc_of, start):
+def test_a_toy_is_learnt_in_sixty_steps(toy_cases, trainer_of, dsc_of, start):
     trainer = trainer_of(toy_cases)
-    result = trainer.fit(start, steps=300, round_index=0)
-    assert (result.steps, result.samples) == (300, 600)
+    result = trainer.fit(start, steps=60, round_index=0)
+    assert (result.steps, result.samples) == (60, 120)
     assert min(dsc_of(result.params).values()) > 0.8
 
 
@@ -49,7 +49,7 @@ def test_an_organ_erased_from_half_of_the_cases_and_declared_so_is_still_learnt(
 ):
     """Counted as background where it was not drawn, it would be pushed to nothing in half of the patches."""
     trainer = trainer_of(half_drawn_cases)
-    result = trainer.fit(start, steps=300, round_index=0)
+    result = trainer.fit(start, steps=60, round_index=0)
     assert dsc_of(result.params)["Kidney_R"] > 0.8
 
 

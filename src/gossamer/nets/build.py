@@ -23,6 +23,10 @@ PRIOR_LOG_ODDS = -4.0
 """Where the head's bias starts: about the share of voxels a structure fills. From even odds, the first hundred steps
 would be spent on learning that most voxels are nothing (Lin et al., arXiv 1708.02002, section 4.1)."""
 
+SWING = 4.0
+"""How far normalised maps are spread before the head: a head must reach logits of +-8, and an optimiser that moves each
+weight by at most its learning rate a step would need thousands of steps from maps of spread 1."""
+
 ACTIVATION = ("leakyrelu", {"inplace": True, "negative_slope": 0.01})
 
 AFFINE_INSTANCE = ("instance", {"affine": True})
@@ -77,7 +81,7 @@ class _AtFullResolution(nn.Module):
     """MONAI's UNet, and one convolution more that sees its maps beside the image itself.
 
     That UNet computes from half resolution down and only enlarges the last step, so that surfaces follow the coarser
-    grid; on voxels of 4 mm this convolution is worth .01 DSC (docs, the OpenKBP study).
+    grid; on voxels of 4 mm this convolution is worth up to .01 DSC (docs, the OpenKBP study).
     """
 
     def __init__(self, body: nn.Module, channels_in: int, features: int) -> None:
@@ -90,7 +94,7 @@ class _AtFullResolution(nn.Module):
     def forward(self, images_BCZYX: Tensor) -> Tensor:
         maps_BCZYX = torch.cat((self.activation(self.body(images_BCZYX)), images_BCZYX), dim=1)
         normed: Tensor = self.norm(self.mix(maps_BCZYX))
-        return normed
+        return SWING * normed
 
 
 def _unet(network: NetworkPlan, channels_in: int, features: int) -> nn.Module:
