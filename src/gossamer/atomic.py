@@ -10,12 +10,13 @@ from pathlib import Path
 from gossamer.errors import DiskFullError, StorageError
 
 
-def write_atomically(path: Path, content: str | bytes | Iterable[bytes | memoryview]) -> None:
+def write_atomically(path: Path, content: str | bytes | Iterable[bytes | memoryview], mode: int = 0o666) -> None:
     """Replace ``path`` by ``content``: write beside it, flush to disk, rename, flush the folder.
 
     Args:
         path: the file; its folder exists.
         content: text (written as UTF-8), bytes, or the pieces of a large file in order.
+        mode: who may read it, from its first byte on; the umask takes its part, as for any new file.
 
     Raises:
         DiskFullError: there is no room; the file keeps its former content.
@@ -23,7 +24,8 @@ def write_atomically(path: Path, content: str | bytes | Iterable[bytes | memoryv
     """
     draft = path.with_name(f".{path.name}.part")
     try:
-        with draft.open("wb") as file:
+        draft.unlink(missing_ok=True)  # one that a power cut left may have another mode
+        with open(draft, "wb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
             for piece in _pieces(content):
                 file.write(piece)
             file.flush()

@@ -13,7 +13,6 @@
 from __future__ import annotations
 
 import json
-import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -112,7 +111,7 @@ class SiteFolder:
     def renew(self, now: datetime | None = None) -> TlsCertificate:
         """Make a new certificate for connections; same site, nobody has to approve it."""
         tls = new_tls_certificate(self.identity, now)
-        _write_secret(self.path / TLS, tls.key_pem + tls.chain_pem)
+        write_atomically(self.path / TLS, tls.key_pem + tls.chain_pem, mode=0o600)
         return tls
 
     def expiry(self, now: datetime | None = None) -> str | None:
@@ -189,18 +188,3 @@ def init_site(path: Path, settings: SiteSettings) -> SiteFolder:
     site = SiteFolder(path)
     site.renew()
     return site
-
-
-def _write_secret(path: Path, content: bytes) -> None:
-    """Replace a file that only its owner may read, whole or not at all."""
-    draft = path.with_name(f".{path.name}.new")
-    try:
-        draft.unlink(missing_ok=True)
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-    except OSError as error:
-        raise storage_error(error, f"wanted to write {path.name}") from error
