@@ -23,12 +23,28 @@
     │   ├── WireError
     │   ├── ShareRefusedError
     │   ├── LedgerError
-    │   └── LineRefusedError
+    │   ├── LineRefusedError
+    │   ├── NoticeError
+    │   ├── PeerNameError
+    │   ├── PortClosedError
+    │   ├── NoAnswerError
+    │   ├── NotTlsError
+    │   ├── InterceptedTlsError
+    │   ├── OtherIdentityError
+    │   ├── PeerCertificateError
+    │   ├── NotAcceptedError
+    │   ├── OtherFederationError
+    │   └── OtherProtocolError
     └── ResourceError             exit 6   GOS-6xx  disk, memory, workers
         ├── StorageError
         ├── DiskFullError
         ├── WorkerError
-        └── FolderBusyError
+        ├── FolderBusyError
+        ├── SharedMemoryError
+        ├── GpuLostError
+        ├── MemoryShortError
+        ├── ListenError
+        └── ProxyError
 
 A message has four parts: what was wanted, what was found, where, and what to do. It never carries a
 patient's name, identifier or a path that holds one. Each code has a page in ``docs/reference/errors``.
@@ -176,6 +192,72 @@ class LineRefusedError(PeerError):
     code = "GOS-504"
 
 
+class NoticeError(PeerError):
+    """What a site is said to have told everyone is not signed by it, or it has told two things."""
+
+    code = "GOS-505"
+
+
+class PeerNameError(PeerError):
+    """The host name in a peer's address is not known on this machine."""
+
+    code = "GOS-510"
+
+
+class PortClosedError(PeerError):
+    """A peer's machine is there, but nothing listens on its port, or a firewall says no."""
+
+    code = "GOS-511"
+
+
+class NoAnswerError(PeerError):
+    """Nothing comes back from a peer's address: switched off, filtered, or hung."""
+
+    code = "GOS-512"
+
+
+class NotTlsError(PeerError):
+    """What answers at a peer's address does not speak TLS."""
+
+    code = "GOS-513"
+
+
+class InterceptedTlsError(PeerError):
+    """TLS at a peer's address is somebody else's: an antivirus or a proxy opens it on the way."""
+
+    code = "GOS-514"
+
+
+class OtherIdentityError(PeerError):
+    """A site answers at a peer's address, but another one than the roster has there."""
+
+    code = "GOS-515"
+
+
+class PeerCertificateError(PeerError):
+    """A peer's certificate has expired, or is not valid yet."""
+
+    code = "GOS-516"
+
+
+class NotAcceptedError(PeerError):
+    """A peer does not take this site for a member: its roster is another, or this site's certificate is not valid."""
+
+    code = "GOS-517"
+
+
+class OtherFederationError(LineRefusedError):
+    """A peer has approved another federation file."""
+
+    code = "GOS-518"
+
+
+class OtherProtocolError(LineRefusedError):
+    """Two sites have releases that share no protocol."""
+
+    code = "GOS-519"
+
+
 class ResourceError(GossamerError):
     """The machine lacks something: disk, memory, a live worker."""
 
@@ -205,3 +287,33 @@ class FolderBusyError(ResourceError):
     """Another process is at work in a folder that only one may write in."""
 
     code = "GOS-604"
+
+
+class SharedMemoryError(ResourceError):
+    """``/dev/shm`` is small, as containers have it."""
+
+    code = "GOS-605"
+
+
+class GpuLostError(ResourceError):
+    """The machine has a GPU that PyTorch cannot use."""
+
+    code = "GOS-606"
+
+
+class MemoryShortError(ResourceError):
+    """There is less memory than a run needs."""
+
+    code = "GOS-607"
+
+
+class ListenError(ResourceError):
+    """This site cannot listen where its peers are to reach it."""
+
+    code = "GOS-608"
+
+
+class ProxyError(ResourceError):
+    """The environment sends lines through an HTTP proxy."""
+
+    code = "GOS-609"

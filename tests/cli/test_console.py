@@ -8,7 +8,7 @@ from rich.console import Console
 
 from gossamer.cli import console as console_module
 from gossamer.cli.console import Teller, _Lines
-from gossamer.study.watch import as_clock
+from gossamer.watch import as_clock
 
 
 @pytest.fixture

@@ -15,6 +15,12 @@ from gossamer.gossip import Mass, SiteId, TrainerState, TrainResult, build_gossi
 from gossamer.node.agreement import Agreement
 from gossamer.node.node import Node
 from gossamer.runtime import Line, Network, Simulation
+from gossamer.runtime.journal import Journal
+from gossamer.runtime.service import SiteService
+from gossamer.transport.grpc_lines import GrpcTransport
+from gossamer.transport.identity import new_tls_certificate
+from gossamer.transport.line_messages import Hello
+from gossamer.wire.limits import Limits
 
 FEDERATION = "a" * 64
 
@@ -113,9 +119,46 @@ def run_with_reports(simulation, **settings):
     return result, [(report.round_index, bits_of(report.params), dict(report.loss)) for report in reports]
 
 
+async def live(node, trainer, *, identity, peers, folder, on_finish):
+    """One life of a real site: until it is cancelled or fails.
+
+    Args:
+        node: at its beginning.
+        trainer: local training.
+        identity: the site's.
+        peers: all sites as the roster has them, this one among them.
+        folder: the site's own, it exists.
+        on_finish: given the model.
+    """
+    others = dict(peers)
+    me = others.pop(node.site)
+    snapshot, tls = node.snapshot(), new_tls_certificate(identity)
+    transport = GrpcTransport(
+        me,
+        others,
+        certificate=lambda: tls,
+        hello=Hello(protocols=(1,), release="test", federation=node.agreement.federation),
+        limits=Limits.of(snapshot.state.params, snapshot.state.own),
+        folder=folder / "incoming",
+        listen=me.address,
+    )
+    service = SiteService(node, trainer, transport, Journal(folder), local_steps=2)
+    transport.on_peer_started = service.peer_started
+    await transport.start()
+    try:
+        await service.run(on_finish)
+    finally:
+        await transport.close()
+
+
 @pytest.fixture(scope="session")
 def simulation():
     return start
+
+
+@pytest.fixture(scope="session")
+def live_site():
+    return live
 
 
 @pytest.fixture(scope="session")

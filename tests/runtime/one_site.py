@@ -10,14 +10,10 @@ from pathlib import Path
 
 import torch
 
-from conftest import Noisy, start  # this file's folder is the first on the path
+from conftest import Noisy, live, start  # this file's folder is the first on the path
 from gossamer.atomic import write_atomically
-from gossamer.runtime.journal import Journal
-from gossamer.runtime.service import SiteService
-from gossamer.transport.grpc_lines import GrpcTransport, Peer
-from gossamer.transport.identity import new_tls_certificate, read_certificate, read_identity
-from gossamer.transport.line_messages import Hello
-from gossamer.wire.limits import Limits
+from gossamer.transport.grpc_lines import Peer
+from gossamer.transport.identity import read_certificate, read_identity
 
 
 def in_digits(model):
@@ -25,34 +21,20 @@ def in_digits(model):
     return {key: tensor.numpy().tobytes().hex() for key, tensor in model.items()}
 
 
-async def live(settings, name):
+async def run(settings, name):
     folder = Path(settings["folder"]) / name
     node = start(rounds=settings["rounds"], resend_after_s=3600.0)._sites[name].node
-    snapshot = node.snapshot()
     peers = {
         peer: Peer(peer, read_certificate(said["certificate"], peer), said["address"])
         for peer, said in settings["sites"].items()
     }
-    tls = new_tls_certificate(read_identity(folder))
-    me = peers.pop(name)
-    transport = GrpcTransport(
-        me,
-        peers,
-        certificate=lambda: tls,
-        hello=Hello(protocols=(1,), release="test", federation=node.agreement.federation),
-        limits=Limits.of(snapshot.state.params, snapshot.state.own),
-        folder=folder / "incoming",
-        listen=me.address,
-    )
-    await transport.start()
 
     def finish(model):
         write_atomically(folder / "model", json.dumps(in_digits(model)))
 
-    service = SiteService(node, Noisy(name), transport, Journal(folder), local_steps=2)
-    await service.run(600.0, finish)
+    await live(node, Noisy(name), identity=read_identity(folder), peers=peers, folder=folder, on_finish=finish)
 
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    asyncio.run(live(json.loads(Path(sys.argv[1]).read_text()), sys.argv[2]))
+    asyncio.run(run(json.loads(Path(sys.argv[1]).read_text()), sys.argv[2]))

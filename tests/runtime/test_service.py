@@ -1,7 +1,6 @@
 """Real sites on loopback end with the bits of the simulation, whatever is killed on the way."""
 
 import asyncio
-import math
 import random
 import socket
 from contextlib import suppress
@@ -11,11 +10,8 @@ import pytest
 from gossamer.errors import DiskFullError, ScheduleError
 from gossamer.node.node import Node
 from gossamer.runtime.journal import Journal
-from gossamer.runtime.service import SiteService
-from gossamer.transport.grpc_lines import GrpcTransport, Peer
-from gossamer.transport.identity import new_identity, new_tls_certificate
-from gossamer.transport.line_messages import Hello
-from gossamer.wire.limits import Limits
+from gossamer.transport.grpc_lines import Peer
+from gossamer.transport.identity import new_identity
 
 ADDRESSES = {"A": "127.0.0.1", "B": "127.0.0.2", "C": "127.0.0.3", "D": "127.0.0.4"}
 IDENTITIES = {name: new_identity(name) for name in ADDRESSES}
@@ -24,8 +20,8 @@ IDENTITIES = {name: new_identity(name) for name in ADDRESSES}
 class Hospital:
     """Everything of one site that outlives its process: identity, folder, address."""
 
-    def __init__(self, name, node, trainer, folder, ports):
-        self.name, self.node, self.new_trainer = name, node, trainer
+    def __init__(self, name, node, trainer, *, folder, ports, live):
+        self.name, self.node, self.new_trainer, self.live = name, node, trainer, live
         self.folder, self.ports = folder / name, ports
         self.folder.mkdir()
         self.starts = 0
@@ -34,28 +30,21 @@ class Hospital:
     async def run(self):
         """One life of its process."""
         self.starts += 1
-        snapshot = self.node.snapshot()
+        state = self.node.snapshot().state
         peers = {
             name: Peer(name, IDENTITIES[name].certificate, f"{address}:{self.ports[name]}")
             for name, address in ADDRESSES.items()
         }
-        tls = new_tls_certificate(IDENTITIES[self.name])
-        transport = GrpcTransport(
-            peers.pop(self.name),
-            peers,
-            certificate=lambda: tls,
-            hello=Hello(protocols=(1,), release="test", federation=self.node.agreement.federation),
-            limits=Limits.of(snapshot.state.params, snapshot.state.own),
-            folder=self.folder / "incoming",
-            listen=f"{ADDRESSES[self.name]}:{self.ports[self.name]}",
+        fresh = Node(self.node.site, self.node.agreement, state.own, state.params)
+        finish = id if self.model.done() else self.model.set_result
+        await self.live(
+            fresh,
+            self.new_trainer(self.name),
+            identity=IDENTITIES[self.name],
+            peers=peers,
+            folder=self.folder,
+            on_finish=finish,
         )
-        await transport.start()
-        try:
-            fresh = Node(self.node.site, self.node.agreement, snapshot.state.own, snapshot.state.params)
-            service = SiteService(fresh, self.new_trainer(self.name), transport, Journal(self.folder), local_steps=2)
-            return await service.run(math.inf, self.model.set_result if not self.model.done() else id)
-        finally:
-            await transport.close()
 
 
 def unused_ports():
@@ -69,13 +58,16 @@ def unused_ports():
 
 
 @pytest.fixture
-def hospitals(simulation, tmp_path):
+def hospitals(simulation, live_site, tmp_path):
     """The sites of a simulation as real ones."""
 
     def make(trainer, algorithm="sweep"):
         sites = simulation(algorithm, rounds=4, trainer=trainer, resend_after_s=3600.0)._sites
         ports = unused_ports()
-        return [Hospital(name, site.node, trainer, tmp_path, ports) for name, site in sites.items()]
+        return [
+            Hospital(name, site.node, trainer, folder=tmp_path, ports=ports, live=live_site)
+            for name, site in sites.items()
+        ]
 
     return make
 

@@ -10,7 +10,7 @@ from gossamer.gossip import Mass, Share, weighted_mean
 from gossamer.runtime import FaultPlan, Line, Network, Outage, PowerCut, Simulation, random_power_cuts
 from gossamer.runtime import simulation as module
 from gossamer.runtime.agenda import Agenda, Delivery
-from gossamer.runtime.site import SimulatedSite
+from gossamer.runtime.simulated_site import SimulatedSite
 from gossamer.wire.codec import encode
 from gossamer.wire.messages import Envelope, Receipt, ShareMessage
 

@@ -213,8 +213,8 @@ def cases_csv(study, tmp_path_factory):
 @pytest.fixture(scope="session")
 def toy_workspace(toy_home, toy_settings, tmp_path_factory):
     """The toy study of ``tests/conftest.py``, planned and prepared."""
-    from gossamer.study.watch import Unwatched
     from gossamer.study.workspace import open_datasets, open_workspace
+    from gossamer.watch import Unwatched
 
     folder = tmp_path_factory.mktemp("workspace")
     return open_workspace(toy_settings, open_datasets(toy_settings, toy_home), folder, Unwatched())

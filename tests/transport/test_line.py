@@ -7,7 +7,7 @@ from contextlib import suppress
 import pytest
 import torch
 
-from gossamer.errors import LineRefusedError, WireError
+from gossamer.errors import OtherFederationError, OtherProtocolError, WireError
 from gossamer.transport.line import MAX_UNSOUND, Line
 from gossamer.transport.line_messages import CHUNK_BYTES, Chunk, Hello, Offer, Want, from_bytes, to_bytes
 from gossamer.wire.frame import build_frame
@@ -208,21 +208,22 @@ def test_a_chunk_out_of_its_place_ends_the_stream(pair, tmp_path, offset):
 
 
 @pytest.mark.parametrize(
-    ("other", "words"),
+    ("other", "kind", "words"),
     [
         (
             HELLO.model_copy(update={"protocols": (2, 3), "release": "9.0"}),
+            OtherProtocolError,
             r"1 \(release 0.1.0\) .* 2, 3 \(release 9.0\)",
         ),
-        (HELLO.model_copy(update={"federation": "cd" * 32}), "abababababab .* cdcdcdcdcdcd"),
+        (HELLO.model_copy(update={"federation": "cd" * 32}), OtherFederationError, "abababababab .* cdcdcdcdcdcd"),
     ],
     ids=["protocol", "federation"],
 )
-def test_sites_that_cannot_understand_each_other_say_so_at_both_ends(pair, tmp_path, other, words):
+def test_sites_that_cannot_understand_each_other_say_so_at_both_ends(pair, tmp_path, other, kind, words):
     async def run():
         a, b = End("b", tmp_path / "a"), End("a", tmp_path / "b", hello=other)
         raised = await speak(a, b, pair())
-        assert [type(error) for error in raised] == [LineRefusedError] * 2
+        assert [type(error) for error in raised] == [kind] * 2
         assert a.line.state.refusal == str(raised[0])
         return str(raised[0])
 
@@ -245,6 +246,42 @@ def test_a_peer_that_comes_back_takes_the_place_of_its_dead_stream(pair, tmp_pat
         assert b.came == [("a", a_frame().to_bytes())]
         assert a.line.state.is_up
         await end(talk, *streams)
+
+    asyncio.run(run())
+
+
+def test_a_probe_is_answered_beside_the_stream_that_is_up_and_changes_nothing(pair, tmp_path):
+    async def run():
+        started = []
+        a, b = End("b", tmp_path / "a"), End("a", tmp_path / "b")
+        b.line._on_peer_started = started.append
+        streams = pair()
+        talk = asyncio.create_task(speak(a, b, streams))
+        await a.line.send(a_frame(1))
+        mine, theirs = pair()
+        await mine.write(to_bytes(HELLO.model_copy(update={"probe": True, "life": "of another process"})))
+        await b.line.speak(theirs)
+        assert from_bytes(await mine.read()) == HELLO
+        assert await mine.read() is None
+        assert b.line.state.is_up
+        assert b.line.state.streams == 1
+        await a.line.send(a_frame(2))
+        assert [bytes_ for _, bytes_ in b.came] == [a_frame(1).to_bytes(), a_frame(2).to_bytes()]
+        await end(talk, *streams)
+        assert started == []
+
+    asyncio.run(run())
+
+
+def test_a_probe_that_would_be_refused_is_told_why(pair, tmp_path):
+    async def run():
+        b = End("a", tmp_path / "b")
+        mine, theirs = pair()
+        await mine.write(to_bytes(HELLO.model_copy(update={"probe": True, "federation": "cd" * 32})))
+        with pytest.raises(OtherFederationError):
+            await b.line.speak(theirs)
+        await mine.read()
+        assert from_bytes(await mine.read()).code == OtherFederationError.code
 
     asyncio.run(run())
 

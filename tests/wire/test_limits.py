@@ -9,7 +9,7 @@ from gossamer.errors import WireError
 from gossamer.gossip import Mass
 from gossamer.wire import codec, frame
 from gossamer.wire.codec import decode, encode
-from gossamer.wire.limits import Limits
+from gossamer.wire.limits import NOTICE_BYTES, Limits
 
 HASH = "0" * 64
 SMALL = Limits({"x": (torch.float32, (2,))}, {"x": 2})
@@ -154,7 +154,7 @@ def test_missing_tensor_is_refused_by_name(hand_made):
 @pytest.mark.parametrize(
     ("field", "text", "complaint"),
     [
-        ("kind", "secret", "'kind': wanted share or receipt; found 'secret'"),
+        ("kind", "secret", "'kind': wanted share or receipt or notice; found 'secret'"),
         ("kind", "receipt", "'__metadata__': wanted the fields exchange"),
         ("protocol", "2", r"'protocol': wanted version 1 \(update the older site\); found '2'"),
         ("federation", "0" * 63, "'federation'"),
@@ -250,6 +250,11 @@ def test_limits_are_those_of_a_sites_own_parameters(share_message):
     limits = Limits.of(params, mass)
     assert limits.tensors["body"] == (torch.float32, (4, 3))
     assert limits.rows == {"head.bias": 3}
-    # 4 x 3, 1, 0 and 3 numbers of 32 bits, and 2 of 64.
-    assert limits.frame_bytes - limits.header_bytes == (12 + 1 + 0 + 3) * 4 + 2 * 8
+    # A notice may be longer than this small network.
+    assert limits.frame_bytes - limits.header_bytes == NOTICE_BYTES
     assert len(encode(share_message).header) <= limits.header_bytes
+
+
+def test_a_frame_may_be_as_long_as_a_large_network():
+    limits = Limits({"body": (torch.float32, (1000, 1000)), "head": (torch.float64, (2,))}, {})
+    assert limits.frame_bytes - limits.header_bytes == 1_000_000 * 4 + 2 * 8

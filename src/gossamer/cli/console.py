@@ -10,7 +10,10 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from gossamer.study.watch import as_clock
+from gossamer.watch import as_clock
+
+WIDE = 400
+"""Columns of a file or a pipe, where no part of a table may be cut off."""
 
 SECONDS_BETWEEN_LINES = 60.0
 """Without a terminal nobody looks at each second, and a log should stay readable."""
@@ -20,7 +23,7 @@ SECONDS_BETWEEN_TICKS = 5.0
 
 
 class Teller:
-    """Shows how a command gets on; a ``gossamer.study.watch.Watch``."""
+    """Shows how a command gets on; a ``gossamer.watch.Watch``."""
 
     def __init__(self, console: Console | None = None) -> None:
         self.console = console or Console(stderr=True, highlight=False)

@@ -51,6 +51,37 @@ def renew(folder: Folder = FOLDER) -> None:
     typer.echo(f"The new certificate is good until {tls.ends:%Y-%m-%d}.", err=True)
 
 
+@site_app.command()
+def run(
+    federation: Annotated[Path, typer.Argument(help="The federation file that was approved.", show_default=False)],
+    folder: Folder = FOLDER,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON instead of a table.")] = False,
+) -> None:
+    """Join, train, gossip, and end with the model and all sites' results. Stopped, the same command goes on."""
+    import asyncio
+    import sys
+
+    from rich.console import Console
+
+    from gossamer.cli.console import WIDE, Teller
+    from gossamer.runtime.federation_file import read_federation
+    from gossamer.runtime.site_folder import SiteFolder
+    from gossamer.runtime.site_run import SiteRun
+    from gossamer.runtime.site_table import results_table
+
+    teller = Teller()
+    site = SiteFolder(folder)
+    if warning := site.expiry():
+        teller.say(warning)
+    site_run = SiteRun(site, read_federation(federation), teller)
+    results = asyncio.run(site_run.run())
+    if as_json:
+        typer.echo(results.model_dump_json(indent=1))
+    else:
+        Console(width=None if sys.stdout.isatty() else WIDE).print(results_table(results))
+    typer.echo(f"{site_run.folder / 'model.safetensors'}: the model. Next: gossamer predict --help", err=True)
+
+
 @site_app.command("id")
 def show_id(folder: Folder = FOLDER) -> None:
     """Print the site id, to be compared over the phone, and say when the certificate ends."""

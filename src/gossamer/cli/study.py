@@ -15,9 +15,6 @@ study_app = typer.Typer(
     help="Compare training alone, pooled training, FedAvg and gossip at equal compute.", no_args_is_help=True
 )
 
-WIDE = 400
-"""Columns of a file or a pipe, where no part of a table may be cut off."""
-
 Folder = Annotated[Path, typer.Argument(help="Folder of a study, as 'study run' made it.", show_default=False)]
 Json = Annotated[bool, typer.Option("--json", help="Print the results as JSON instead of a table.")]
 
@@ -107,6 +104,7 @@ def show_results(results: StudyResults, folder: Path, *, as_json: bool = False) 
     else:
         from rich.console import Console
 
+        from gossamer.cli.console import WIDE
         from gossamer.study.summary import closing_table
 
         console = Console(width=None if sys.stdout.isatty() else WIDE)

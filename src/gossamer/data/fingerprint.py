@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import reduce
@@ -24,7 +25,7 @@ from numpy.typing import NDArray
 
 from gossamer.data.dataset import Dataset
 from gossamer.data.description import Case
-from gossamer.errors import PlanError
+from gossamer.errors import DataError, PlanError
 from gossamer.units import ZYX
 
 HU_LOWEST, HU_HIGHEST = -1024, 3071
@@ -153,6 +154,22 @@ def fingerprint_of(dataset: Dataset, cases: Iterable[Case]) -> Fingerprint:
         DataError: a case cannot be read.
     """
     return merged(_of_dataset_case(dataset, case) for case in cases)
+
+
+def fingerprint_of_training(dataset: Dataset, on_case: Callable[[], None] = lambda: None) -> Fingerprint:
+    """The fingerprint of a site's training cases; one that cannot be read is left out here as when it is prepared.
+
+    Args:
+        dataset: the site's.
+        on_case: told after each training case.
+    """
+    total = Fingerprint()
+    for case in dataset.cases:
+        if case.split == "train":
+            with suppress(DataError):  # preparing sets the case aside, and says why
+                total += fingerprint_of(dataset, [case])
+            on_case()
+    return total
 
 
 def merged(fingerprints: Iterable[Fingerprint]) -> Fingerprint:

@@ -22,8 +22,12 @@ class Ledger:
     """One site's books. Empty at first, or as a snapshot has them."""
 
     def __init__(
-        self, inbox: Mapping[int, Mapping[SiteId, Share]] | None = None, outstanding: Iterable[Outgoing] = ()
+        self,
+        inbox: Mapping[int, Mapping[SiteId, Share]] | None = None,
+        outstanding: Iterable[Outgoing] = (),
+        absorbed: Mapping[SiteId, int] | None = None,
     ) -> None:
+        self._absorbed = dict(absorbed or {})
         self._inbox = {exchange: dict(shares) for exchange, shares in (inbox or {}).items()}
         self._outstanding = {(each.exchange, each.receiver): each for each in outstanding}
 
@@ -36,6 +40,11 @@ class Ledger:
     def outstanding(self) -> tuple[Outgoing, ...]:
         """Shares without a receipt."""
         return tuple(self._outstanding.values())
+
+    @property
+    def absorbed(self) -> dict[SiteId, int]:
+        """A copy: how many shares of each sender were taken out, to be absorbed."""
+        return dict(self._absorbed)
 
     @property
     def next_due_s(self) -> float | None:
@@ -57,7 +66,10 @@ class Ledger:
 
     def take_out(self, exchange: int) -> Mapping[SiteId, Share]:
         """The shares of an exchange, to be absorbed now."""
-        return self._inbox.pop(exchange, {})
+        shares = self._inbox.pop(exchange, {})
+        for sender in shares:
+            self._absorbed[sender] = self._absorbed.get(sender, 0) + 1
+        return shares
 
     def hand_over(self, exchange: int, shares: Mapping[SiteId, Share], due_s: float) -> list[Outgoing]:
         """Note shares as sent; without a receipt they are due again at ``due_s``."""

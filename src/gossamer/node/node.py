@@ -99,7 +99,7 @@ class Node:
         node._round_index = snapshot.round_index
         node._exchange = snapshot.exchange
         node._state = snapshot.state
-        node._ledger = Ledger(snapshot.inbox, snapshot.outstanding)
+        node._ledger = Ledger(snapshot.inbox, snapshot.outstanding, snapshot.absorbed)
         node._senders = agreement.topology.senders(snapshot.site, snapshot.exchange)
         return node
 
@@ -114,6 +114,7 @@ class Node:
             self._state,
             self._ledger.inbox,
             self._ledger.outstanding,
+            self._ledger.absorbed,
         )
 
     @property

@@ -45,6 +45,7 @@ class Snapshot:
         state: the algorithm's.
         inbox: shares that are promised by a receipt and not yet absorbed, by exchange and sender.
         outstanding: shares without a receipt, in the order in which they were made.
+        absorbed: how many shares of each peer were absorbed.
     """
 
     site: SiteId
@@ -55,6 +56,7 @@ class Snapshot:
     state: GossipState
     inbox: Mapping[int, Mapping[SiteId, Share]]
     outstanding: tuple[Outgoing, ...]
+    absorbed: Mapping[SiteId, int]
 
 
 SNAPSHOT_KINDS: tuple[type, ...] = (Snapshot, Outgoing, GossipState, Share, Mass)

@@ -14,9 +14,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from math import isinf
+from typing import NoReturn
 
 from gossamer.errors import PeerError
 from gossamer.gossip.algorithm import Params
@@ -37,15 +37,13 @@ from gossamer.node.events import (
 )
 from gossamer.node.node import Node
 from gossamer.node.policy import refuse_unless_finite
+from gossamer.node.snapshot import Phase
 from gossamer.runtime.journal import Journal, Kept
 from gossamer.transport.base import Transport
 from gossamer.wire.codec import decode, encode
 from gossamer.wire.frame import Buffer, Frame
 from gossamer.wire.limits import Limits
-from gossamer.wire.messages import Message, ShareMessage
-
-LINGER_S = 60.0
-"""How long a site that has finished still answers peers that have not heard its last receipts."""
+from gossamer.wire.messages import Message, Notice, ShareMessage
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,21 +55,35 @@ class _PhaseEnded:
     loss: float
 
 
+@dataclass(frozen=True)
+class Heard:
+    """The last message of a peer: to which exchange it belongs, and when it came (Unix time)."""
+
+    exchange: int
+    at_s: float
+
+
 @dataclass
 class Progress:
     """Where a site stands, for people.
 
     Attributes:
+        phase: of the node.
         round_index: the local phase that goes on or comes next.
         loss: of the last local phase.
+        phase_s: how long that took.
         refusals: messages that were refused, by error code.
         waits_for: sites without whose message this one cannot go on.
+        heard: of each peer, what came last.
     """
 
+    phase: Phase = "training"
     round_index: int = 0
     loss: float = 0.0
+    phase_s: float = 0.0
     refusals: Counter[str] = field(default_factory=Counter)
     waits_for: tuple[SiteId, ...] = ()
+    heard: dict[SiteId, Heard] = field(default_factory=dict)
 
 
 class SiteService:
@@ -85,6 +97,8 @@ class SiteService:
         journal: Journal,
         *,
         local_steps: int,
+        on_notice: Callable[[SiteId, Notice], Awaitable[None]] | None = None,
+        early: Sequence[tuple[SiteId, Frame | Buffer]] = (),
         tell: Callable[[str], None] = lambda line: None,
     ) -> None:
         """Ready to run; what the journal holds takes the place of ``node`` and the trainer's state.
@@ -95,6 +109,8 @@ class SiteService:
             transport: lines to the peers, started.
             journal: this site's.
             local_steps: optimiser steps of a local phase.
+            on_notice: given what is not for the node.
+            early: frames that came before there was a node.
             tell: told what a person should know.
 
         Raises:
@@ -116,31 +132,29 @@ class SiteService:
         self._node = node
         self._trainer_state = trainer.state()
         self._events: asyncio.Queue[Event | _PhaseEnded] = asyncio.Queue()
-        transport.on_peer_started = lambda peer: self._events.put_nowait(PeerStarted(peer))
+        self._on_notice = on_notice
+        self._early = early
         self._sending: dict[tuple[SiteId, type, int], asyncio.Task[None]] = {}
         self._training: asyncio.Task[None] | None = None
         self._writing: asyncio.Task[None] | None = None
-        self._model: Params | None = None
+        self._on_finish: Callable[[Params], None] = lambda model: None
 
-    async def run(self, linger_s: float = LINGER_S, on_finish: Callable[[Params], None] = lambda model: None) -> Params:
-        """Work until this site has finished and its peers have had time to hear so; returns its model.
+    async def run(self, on_finish: Callable[[Params], None]) -> NoReturn:
+        """Work until cancelled: a site that has its model goes on answering peers that have not.
 
         Args:
-            linger_s: how long it must have been quiet.
-            on_finish: given the model as soon as it is there.
+            on_finish: given the model when it is there; once more after a restart.
 
         Raises:
             StorageError: the disk does not keep what must be kept.
             ScheduleError: training fails.
         """
+        self._on_finish = on_finish
         receiving = asyncio.create_task(self._receive())
         try:
             await self._hand_in(Started())
-            while self._model is None:
+            while True:
                 await self._hand_in(await self._next_event())
-            on_finish(self._model)
-            await self._linger(linger_s)
-            return self._model
         finally:
             tasks = [receiving, *self._sending.values(), *([self._training] if self._training else [])]
             for task in tasks:
@@ -148,16 +162,6 @@ class SiteService:
             if self._writing is not None:
                 tasks.append(self._writing)  # a thread cannot be cancelled; nobody else writes before it is done
             await asyncio.gather(*tasks, return_exceptions=True)
-
-    async def _linger(self, seconds: float) -> None:
-        """Answer late peers until none has asked for a while."""
-        while True:
-            try:
-                async with asyncio.timeout(None if isinf(seconds) else seconds):
-                    event = await self._events.get()
-            except TimeoutError:
-                return
-            await self._hand_in(event)
 
     async def _next_event(self) -> Event | _PhaseEnded:
         """What comes first: a message, the end of training, or the time the node asked for."""
@@ -170,16 +174,34 @@ class SiteService:
         except TimeoutError:
             return Woke()
 
-    async def _receive(self) -> None:
-        async for sender, frame in self._transport.receive():
-            try:
-                message = await asyncio.to_thread(self._read, frame)
-            except PeerError as refusal:
-                self._note_refusal(sender, refusal)
-            else:
-                await self._events.put(Received(sender, message))
+    @property
+    def absorbed(self) -> Mapping[SiteId, int]:
+        """How many shares of each peer this site took in."""
+        return self._node.snapshot().absorbed
 
-    def _read(self, frame: Frame | Buffer) -> Message:
+    def peer_started(self, peer: SiteId) -> None:
+        """A peer is up again after a stop."""
+        self._events.put_nowait(PeerStarted(peer))
+
+    async def _receive(self) -> None:
+        for sender, frame in self._early:
+            await self._take(sender, frame)
+        self._early = ()
+        async for sender, frame in self._transport.receive():
+            await self._take(sender, frame)
+
+    async def _take(self, sender: SiteId, frame: Frame | Buffer) -> None:
+        try:
+            message = await asyncio.to_thread(self._read, frame)
+            if not isinstance(message, Notice):
+                await self._events.put(Received(sender, message))
+                self.progress.heard[sender] = Heard(message.envelope.exchange, time.time())
+            elif self._on_notice is not None:
+                await self._on_notice(sender, message)
+        except PeerError as refusal:
+            self._note_refusal(sender, refusal)
+
+    def _read(self, frame: Frame | Buffer) -> Message | Notice:
         message = decode(frame, self._limits)
         if isinstance(message, ShareMessage):
             refuse_unless_finite(message)
@@ -202,7 +224,7 @@ class SiteService:
     async def _perform(self, action: Action) -> None:
         match action:
             case Persist(snapshot):
-                self.progress.round_index = snapshot.round_index
+                self.progress.phase, self.progress.round_index = snapshot.phase, snapshot.round_index
                 kept = Kept(snapshot, self._trainer_state, self.progress.loss)
                 self._writing = asyncio.create_task(asyncio.to_thread(self._journal.write, kept))
                 await asyncio.shield(self._writing)
@@ -211,7 +233,7 @@ class SiteService:
             case Train():
                 self._training = asyncio.create_task(self._train(action))
             case Finish(params):
-                self._model = params
+                self._on_finish(params)
 
     def _send(self, to: SiteId, message: Message) -> None:
         """Begin a hand-over, unless the same is still under way: the transport waits for a peer who is away."""
@@ -223,6 +245,7 @@ class SiteService:
         task.add_done_callback(lambda _: self._sending.pop(key, None))
 
     async def _train(self, work: Train) -> None:
+        began_s = time.monotonic()
         try:
             result = await asyncio.to_thread(
                 self._trainer.fit,
@@ -234,6 +257,7 @@ class SiteService:
         except BaseException:
             await self._events.put(Woke())  # the loop looks at how training ended
             raise
+        self.progress.phase_s = time.monotonic() - began_s
         trained = Trained(work.round_index, result.params)
         await self._events.put(_PhaseEnded(trained, self._trainer.state(), result.loss))
 

@@ -30,11 +30,11 @@ from gossamer.runtime.faults import FaultPlan
 from gossamer.runtime.fets import fets_network, fets_step_s
 from gossamer.runtime.network import Carrier, Network
 from gossamer.runtime.rounds import RoundBook, RoundReport
-from gossamer.runtime.site import SITE_KINDS, SimulatedSite
+from gossamer.runtime.simulated_site import SITE_KINDS, SimulatedSite
 from gossamer.wire.codec import decode, encode
-from gossamer.wire.frame import Buffer, Frame
+from gossamer.wire.frame import Buffer, Frame, wire_error
 from gossamer.wire.limits import Limits
-from gossamer.wire.messages import Message, ShareMessage
+from gossamer.wire.messages import Message, Notice, ShareMessage
 from gossamer.wire.values import pack, unpack
 
 STALLED_S = 90 * 24 * 3600.0
@@ -222,6 +222,8 @@ class Simulation:
             return
         try:
             message = decode(frame, self._limits)
+            if isinstance(message, Notice):
+                raise wire_error("kind", "a message to the node", "notice")
             if isinstance(message, ShareMessage):
                 refuse_unless_finite(message)
             self._hand_in(site, Received(sender, message))

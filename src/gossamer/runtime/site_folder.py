@@ -8,16 +8,19 @@
     tls.pem         key and certificate for connections, renewed every few months; readable for its owner alone
     card.toml       what the others need for their roster
     approved.toml   the federation file that was approved, and when
+    prepared/       cases on the plan's grid
+    runs/           by federation: notices, journal, model and results (``site_run``)
 """
 
 from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 
 from cryptography import x509
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from gossamer.atomic import storage_error, write_atomically
 from gossamer.documents import parse_toml
@@ -49,6 +52,11 @@ class SiteSettings(BaseModel):
         data: its dataset folder; relative to the site's folder.
         listen: ``address:port`` that it listens on; absent for a site that only dials out.
         address: ``host:port`` where its peers reach it; absent likewise.
+        status: ``address:port`` on this machine where ``gossamer site status`` and Prometheus read how it gets on.
+        smallest_count: counts of cases below it are not told to anyone (``Fingerprint.suppressed``), nor scores that
+            rest on fewer patients; 1 tells all.
+        share_scores: whether the others learn how the model scored on this site's patients.
+        threads: of PyTorch, where this machine should use others than the recipe says.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -57,6 +65,18 @@ class SiteSettings(BaseModel):
     data: str
     listen: Address | None = None
     address: Address | None = None
+    status: Address = "127.0.0.1:7480"
+    smallest_count: int = Field(default=1, ge=1)
+    share_scores: bool = True
+    threads: int | None = Field(default=None, ge=1)
+
+    @field_validator("status")
+    @classmethod
+    def _is_loopback(cls, status: str) -> str:
+        """What a site tells of itself there is not protected by a key."""
+        if not ip_address(status.rpartition(":")[0].strip("[]")).is_loopback:
+            raise ValueError("is an address of this machine alone, such as 127.0.0.1:7480")
+        return status
 
 
 class Approval(BaseModel):
@@ -107,6 +127,15 @@ class SiteFolder:
                 "gossamer site renew"
             ) from error
         return TlsCertificate(pem[:key_end], pem[key_end:], ends)
+
+    @property
+    def data(self) -> Path:
+        """Its dataset folder."""
+        return self.path / self.settings.data
+
+    def run_folder(self, federation: Federation) -> Path:
+        """Where this site keeps all of its part in a federation; it need not exist."""
+        return self.path / "runs" / federation.sha256[:16]
 
     def renew(self, now: datetime | None = None) -> TlsCertificate:
         """Make a new certificate for connections; same site, nobody has to approve it."""
@@ -181,7 +210,7 @@ def init_site(path: Path, settings: SiteSettings) -> SiteFolder:
     write_identity(identity, path)
     card = Member(name=settings.name, address=settings.address, certificate=identity.pem)
     write_atomically(path / CARD, card_text(card))
-    values = settings.model_dump(exclude_none=True)
+    values = settings.model_dump(exclude_defaults=True)
     write_atomically(
         path / SETTINGS, "".join(f"{key} = {json.dumps(value, ensure_ascii=False)}\n" for key, value in values.items())
     )

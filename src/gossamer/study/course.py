@@ -30,8 +30,8 @@ from gossamer.study.outcome import CASES, Outcome, training_image_bytes
 from gossamer.study.results import RunResult
 from gossamer.study.scores import VALIDATION_SET, CaseScore, read_cases, summarise, write_cases
 from gossamer.study.scoring import RunName, patients_of, score_patients
-from gossamer.study.watch import Task, Unwatched, Watch
 from gossamer.study.workspace import Workspace, make_folder
+from gossamer.watch import Task, Unwatched, Watch
 
 RUN = "run.json"
 SPENT = "spent.json"

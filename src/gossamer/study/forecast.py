@@ -19,7 +19,7 @@ from gossamer.nets import build_network
 from gossamer.study.config import Study
 from gossamer.study.jobs import Job
 from gossamer.study.results import RunResult
-from gossamer.study.watch import as_clock
+from gossamer.watch import as_clock
 
 GOT_GOING = 0.05
 """Share of the first run after which its pace tells something: the first steps are slower than the others."""
@@ -33,7 +33,7 @@ its inbox and on its simulated disk, and the optimiser's two moments."""
 
 
 class Forecast:
-    """Says how long a whole study will still take; a ``gossamer.study.watch.Task`` of its patches.
+    """Says how long a whole study will still take; a ``gossamer.watch.Task`` of its patches.
 
     Attributes:
         ran: runs that were not finished before.

@@ -24,7 +24,7 @@ from gossamer.study.outcome import CASES, datasets_of, read_results, redraw, wri
 from gossamer.study.results import LockedScore, RunResult, RunScore, StudyResults
 from gossamer.study.scores import CaseScore, append_cases, summarise
 from gossamer.study.scoring import RunName, patients_of, score_patients
-from gossamer.study.watch import Watch
+from gossamer.watch import Watch
 
 OPENINGS = "openings.json"
 

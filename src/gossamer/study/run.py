@@ -21,8 +21,8 @@ from gossamer.study.jobs import Job, jobs_to_choose, jobs_to_repeat
 from gossamer.study.numerals import megabytes
 from gossamer.study.outcome import Outcome, refuse_private_pictures, write_outcome
 from gossamer.study.results import RunResult, StudyResults
-from gossamer.study.watch import Unwatched, Watch
 from gossamer.study.workspace import Workspace, make_folder, open_datasets, open_workspace
+from gossamer.watch import Unwatched, Watch
 
 
 def run_study(

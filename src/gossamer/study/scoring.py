@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gossamer.data.dataset import Case, Dataset
-from gossamer.evaluate.metrics import METRICS
-from gossamer.evaluate.score import Score, score_masks
 from gossamer.learn.compute import compute_for, working_type
 from gossamer.learn.recipe import Recipe
-from gossamer.segment.model_file import Model, read_model
-from gossamer.segment.predict import predict_masks
+from gossamer.segment.model_file import read_model
+from gossamer.segment.score import score_case
 from gossamer.study.scores import CaseScore
 
 
@@ -46,10 +44,14 @@ def score_patients(
         on_patient: told after each patient.
     """
     rows = []
+    fabric = compute_for(recipe)
     for hospital, (dataset, cases) in patients.items():
         model = read_model(models[hospital])
         for case in cases:
-            for organ, score in _score_case(model, dataset, case, tolerance_mm, recipe).items():
+            scores = score_case(
+                model, dataset, case, tolerance_mm, device=fabric.device, precision=working_type(fabric)
+            )
+            for organ, score in scores.items():
                 rows.append(
                     CaseScore(
                         **vars(name),
@@ -75,20 +77,4 @@ def patients_of(
     return {
         hospital: (dataset, [case for case in dataset.cases if case.split == split and wanted & set(case.complete)])
         for hospital, dataset in datasets.items()
-    }
-
-
-def _score_case(
-    model: Model, dataset: Dataset, case: Case, tolerance_mm: Mapping[str, float], recipe: Recipe
-) -> dict[str, Score]:
-    image = dataset.read_image(case)
-    reference = dataset.read_masks(case)
-    fabric = compute_for(recipe)
-    predicted = predict_masks(model.network.to(fabric.device), model.plan, image, precision=working_type(fabric))
-    return {
-        organ: score_masks(
-            predicted[organ], reference[organ], image.frame.spacing_mm, tolerance_mm[organ], tuple(METRICS)
-        )
-        for organ in model.plan.structures
-        if organ in case.complete
     }

@@ -8,20 +8,19 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from gossamer.atomic import storage_error, write_atomically
 from gossamer.data.dataset import Dataset
-from gossamer.data.fingerprint import Fingerprint, fingerprint_of
+from gossamer.data.fingerprint import fingerprint_of_training, merged
 from gossamer.data.plan import Plan
 from gossamer.data.planning import plan_from_fingerprint
 from gossamer.data.prepared import PreparedDataset, prepare
-from gossamer.errors import ConfigurationError, DataError, DatasetError, NoTrainingCaseError
+from gossamer.errors import ConfigurationError, DatasetError, NoTrainingCaseError
 from gossamer.evaluate.tolerance import tolerance_mm
 from gossamer.study.config import Study
-from gossamer.study.watch import Watch
+from gossamer.watch import Watch
 
 
 @dataclass(frozen=True)
@@ -98,14 +97,7 @@ def make_plan(study: Study, datasets: Mapping[str, Dataset], on_case: Callable[[
         datasets: by site.
         on_case: told after each training case.
     """
-    total = Fingerprint()
-    for dataset in datasets.values():
-        for case in dataset.cases:
-            if case.split != "train":
-                continue
-            with suppress(DataError):  # preparing sets the case aside, and says why
-                total += fingerprint_of(dataset, [case])
-            on_case()
+    total = merged(fingerprint_of_training(dataset, on_case) for dataset in datasets.values())
     return plan_from_fingerprint(total, study.structures, study.plan)
 
 

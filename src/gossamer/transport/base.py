@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable
 
 from gossamer.gossip.topology import SiteId
 from gossamer.wire.frame import Buffer, Frame
+from gossamer.wire.limits import Limits
 
 
 class Transport(ABC):
@@ -27,6 +28,10 @@ class Transport(ABC):
     @abstractmethod
     def receive(self) -> AsyncIterator[tuple[SiteId, Frame | Buffer]]:
         """Whole frames as they come in, each with its authenticated sender."""
+
+    @abstractmethod
+    def expect(self, limits: Limits) -> None:
+        """From now on frames are as these limits have them: the network is known."""
 
     @abstractmethod
     async def close(self) -> None:

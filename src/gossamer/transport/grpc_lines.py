@@ -135,6 +135,11 @@ class GrpcTransport(Transport):
         while True:
             yield await self._inbox.get()
 
+    def expect(self, limits: Limits) -> None:
+        """See ``Transport``."""
+        for line in self.lines.values():
+            line.limits = limits
+
     async def close(self) -> None:
         """See ``Transport``."""
         for task in self._dialling:
@@ -208,9 +213,7 @@ class GrpcTransport(Transport):
 
     async def _dial(self, peer: Peer, address: str) -> None:
         """Be on the line with a peer until it breaks."""
-        shown = self._certificate()
-        credentials = grpc.ssl_channel_credentials(_pem(peer.certificate), shown.key_pem, shown.chain_pem)
-        options = [*_OPTIONS, ("grpc.ssl_target_name_override", tls_name(peer.site_id))]
+        credentials, options = channel_to(peer, self._certificate())
         async with grpc.aio.secure_channel(address, credentials, options) as channel:
             call: grpc.aio.StreamStreamCall[bytes, bytes] = channel.stream_stream(METHOD)()
             with suppress(ConnectionError):
@@ -286,6 +289,12 @@ _OPTIONS: list[tuple[str, Any]] = [
     ("grpc.http2.min_ping_interval_without_data_ms", KEEPALIVE_S * 1000 // 2),
     ("grpc.so_reuseport", 0),  # two services on one port would share the callers
 ]
+
+
+def channel_to(peer: Peer, shown: TlsCertificate) -> tuple[grpc.ChannelCredentials, list[tuple[str, Any]]]:
+    """Credentials and options of a channel that trusts this peer alone, under its own name."""
+    credentials = grpc.ssl_channel_credentials(_pem(peer.certificate), shown.key_pem, shown.chain_pem)
+    return credentials, [*_OPTIONS, ("grpc.ssl_target_name_override", tls_name(peer.site_id))]
 
 
 def _pem(certificate: x509.Certificate) -> bytes:

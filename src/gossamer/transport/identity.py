@@ -142,6 +142,26 @@ def site_id_of_tls_name(name: str) -> str | None:
     return site_id if len(site_id) == ID_DIGITS and tls_name(site_id) == name else None
 
 
+def sign(identity: Identity, purpose: str, content: bytes) -> bytes:
+    """A site's signature (ECDSA, SHA-256, DER) of a content for one purpose, and for no other."""
+    return identity.key.sign(_signed(purpose, content), ec.ECDSA(hashes.SHA256()))
+
+
+def is_signed(certificate: x509.Certificate, purpose: str, content: bytes, signature: bytes) -> bool:
+    """Whether the holder of an identity signed a content for this purpose."""
+    key = certificate.public_key()
+    assert isinstance(key, ec.EllipticCurvePublicKey)
+    try:
+        key.verify(signature, _signed(purpose, content), ec.ECDSA(hashes.SHA256()))
+    except InvalidSignature:
+        return False
+    return True
+
+
+def _signed(purpose: str, content: bytes) -> bytes:
+    return f"gossamer {purpose}\n".encode() + content
+
+
 def spoken(site_id: str) -> str:
     """The site id in groups of four, to be read over the phone."""
     return " ".join(site_id[at : at + 4] for at in range(0, len(site_id), 4))

@@ -19,7 +19,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from gossamer.errors import LineRefusedError, PeerError
+from gossamer.errors import LineRefusedError, OtherFederationError, OtherProtocolError, PeerError
 from gossamer.gossip.topology import SiteId
 from gossamer.transport.incoming import Incoming
 from gossamer.transport.line_messages import (
@@ -111,7 +111,7 @@ class Line:
         self.peer = peer
         self.state = LineState(since_s=time.time())
         self._hello = hello
-        self._limits = limits
+        self.limits = limits
         self._folder = folder
         self._deliver = deliver
         self._on_peer_started = on_peer_started
@@ -148,13 +148,15 @@ class Line:
         replying = None
         try:
             await stream.write(to_bytes(self._hello))
-            life = await self._greet(stream)
+            peer = await self._greet(stream)
+            if peer.probe:
+                return  # another process than the peer's site: the stream and the life of that one stay as they are
             if self._stream is not None:
                 await self._stream.close()  # the peer came back before its last stream was found dead
             await self._change(stream)
-            if self._peers_life not in (None, life):
+            if self._peers_life not in (None, peer.life):
                 self._on_peer_started(self.peer)
-            self._peers_life = life
+            self._peers_life = peer.life
             replying = asyncio.create_task(self._reply(stream, self._own_replies))
             while (data := await stream.read()) is not None:
                 await self._take(from_bytes(data))
@@ -174,8 +176,8 @@ class Line:
             while True:
                 await stream.write(to_bytes(await replies.get()))
 
-    async def _greet(self, stream: Stream) -> str:
-        """Exchange greetings; returns which life of the peer this is."""
+    async def _greet(self, stream: Stream) -> Hello:
+        """Hear the peer's greeting, and refuse it if the two cannot speak."""
         data = await stream.read()
         if data is None:
             raise ConnectionError("the other end hung up")
@@ -184,12 +186,12 @@ class Line:
             raise LineRefusedError(f"site {self.peer}: {said.reason}")
         if not isinstance(said, Hello):
             raise wire_error("line", "a greeting first", type(said).__name__)
-        if (refusal := _misfit(self._hello, said)) is not None:
+        if (refusal := misfit(self._hello, said)) is not None:
             with suppress(ConnectionError):
-                await stream.write(to_bytes(No(code=LineRefusedError.code, reason=refusal)))
-            raise LineRefusedError(f"site {self.peer}: {refusal}")
+                await stream.write(to_bytes(No(code=refusal.code, reason=str(refusal))))
+            raise type(refusal)(f"site {self.peer}: {refusal}")
         self.state.refusal = None
-        return said.life
+        return said
 
     async def _up(self, broken: Stream | None) -> Stream:
         """A stream, but not one that is known to be broken and whose reader has not noticed yet."""
@@ -243,16 +245,25 @@ class Line:
 
     async def _consider(self, offer: Offer) -> None:
         header_bytes, frame_bytes = len(offer.header), len(offer.header) + offer.body_bytes
-        if header_bytes > self._limits.header_bytes or frame_bytes > self._limits.frame_bytes:
-            raise wire_error("length", f"a frame of at most {self._limits.frame_bytes} bytes", frame_bytes)
+        if header_bytes > self.limits.header_bytes or frame_bytes > self.limits.frame_bytes:
+            raise wire_error("length", f"a frame of at most {self.limits.frame_bytes} bytes", frame_bytes)
         if self._incoming is not None:
             self._incoming.close()
-        path = self._folder / f"{offer.sha256.hex()[:32]}.part"
-        for other in self._folder.glob("*.part"):
-            if other != path:
-                other.unlink()  # of a frame that the peer gave up
-        self._incoming = Incoming(path, offer.header, offer.body_bytes, offer.sha256, self._limits.header_bytes)
+        path = self._place_for(offer)
+        self._incoming = Incoming(path, offer.header, offer.body_bytes, offer.sha256, self.limits.header_bytes)
         await self._ask_or_deliver(self._incoming, ask=True)
+
+    def _place_for(self, offer: Offer) -> Path:
+        """The offer's file; its like, of a frame that the peer gave up, is removed.
+
+        A large frame that has half come must outlive the small ones between.
+        """
+        kind = ".part" if offer.body_bytes > CHUNK_BYTES else ".small"
+        path = self._folder / f"{offer.sha256.hex()[:32]}{kind}"
+        for other in self._folder.glob(f"*{kind}"):
+            if other != path:
+                other.unlink()
+        return path
 
     async def _add(self, chunk: Chunk) -> None:
         incoming = self._incoming
@@ -286,15 +297,15 @@ class Line:
             raise wire_error("line", f"fewer than {MAX_REPLIES} offers at a time", "more") from error
 
 
-def _misfit(own: Hello, other: Hello) -> str | None:
+def misfit(own: Hello, other: Hello) -> LineRefusedError | None:
     """Why the two cannot speak; None if they can."""
     if not set(own.protocols) & set(other.protocols):
-        return (
+        return OtherProtocolError(
             f"wanted a common protocol; found {_listed(own.protocols)} (release {own.release}) here and "
             f"{_listed(other.protocols)} (release {other.release}) there; update the older site"
         )
     if own.federation != other.federation:
-        return (
+        return OtherFederationError(
             f"wanted the same federation file at both sites; found {own.federation[:12]} here and "
             f"{other.federation[:12]} there; compare the files, and approve the newer one at both"
         )

@@ -26,6 +26,9 @@ NUMBER_BYTES = 8
 CHUNK_BYTES = 2**20
 MAX_TEXT_BYTES = 4096
 
+PROTOCOLS = (1,)
+"""What this release speaks on lines; a newer one goes on speaking the one before."""
+
 
 class Hello(BaseModel):
     """How each end begins.
@@ -35,6 +38,7 @@ class Hello(BaseModel):
         release: of Gossamer, for people.
         federation: SHA-256 (hex) of the federation file.
         life: drawn at random at each start of the process; another one tells that it was stopped in between.
+        probe: whether this end only asks if the other would speak with it, and hangs up when it has been told.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True)  # a newer end may say more
@@ -43,6 +47,7 @@ class Hello(BaseModel):
     release: str = Field(max_length=40)
     federation: str = Field(pattern="^[0-9a-f]{64}$")
     life: str = Field(default_factory=lambda: uuid4().hex, max_length=64)
+    probe: bool = False
 
 
 class No(BaseModel):

@@ -1,4 +1,4 @@
-"""Messages as bytes and back: one frame a message, the envelope in the header's metadata.
+"""Messages as bytes and back: one frame a message, what it says of itself in the header's metadata.
 
 Law: ``decode(encode(message), limits)`` is the message, every tensor and mass to the bit; of any other bytes
 ``decode`` makes nothing but a ``WireError`` that names the field. Masses are written as hexadecimal floats, exactly.
@@ -11,11 +11,14 @@ import re
 from collections.abc import Mapping
 from math import isfinite
 
+import torch
+
 from gossamer.gossip.algorithm import Mass, Share
 from gossamer.gossip.topology import SiteId
 from gossamer.wire.frame import (
     METADATA,
     Buffer,
+    Entry,
     Frame,
     Header,
     build_frame,
@@ -24,16 +27,22 @@ from gossamer.wire.frame import (
     read_tensors,
     wire_error,
 )
-from gossamer.wire.limits import Limits
-from gossamer.wire.messages import Envelope, Message, Receipt, ShareMessage
+from gossamer.wire.limits import NOTICE_BYTES, Limits
+from gossamer.wire.messages import Envelope, Message, Notice, Receipt, ShareMessage
 
 PROTOCOL = "1"
 
 _ENVELOPE = {"kind", "protocol", "federation", "sender", "receiver", "exchange"}
-_FIELDS = {"share": _ENVELOPE | {"attempt", "mass"}, "receipt": _ENVELOPE}
+_FIELDS = {
+    "share": _ENVELOPE | {"attempt", "mass"},
+    "receipt": _ENVELOPE,
+    "notice": {"kind", "protocol", "federation", "topic", "author", "signature"},
+}
 
 _COUNT = re.compile(r"0|[1-9][0-9]{0,17}", re.ASCII)
 _HASH = re.compile(r"[0-9a-f]{64}")
+_TOPIC = re.compile(r"[a-z]{1,20}")
+_SIGNATURE = re.compile(r"(?:[0-9a-f]{2}){1,80}")
 _HEX_FLOAT = re.compile(r"0x[01]\.[0-9a-f]{1,13}p[+-][0-9]{1,4}")
 MAX_SITE_NAME = 200
 
@@ -43,8 +52,11 @@ def is_site_name(name: str) -> bool:
     return 0 < len(name) <= MAX_SITE_NAME and name.isprintable()
 
 
-def encode(message: Message) -> Frame:
+def encode(message: Message | Notice) -> Frame:
     """Write a message; a share's tensors are not copied."""
+    if isinstance(message, Notice):
+        content = torch.frombuffer(bytearray(message.content), dtype=torch.uint8)
+        return build_frame(_notice_fields(message), {"content": content})
     if isinstance(message, Receipt):
         return build_frame(_envelope_fields("receipt", message.envelope), {})
     fields = _envelope_fields("share", message.envelope)
@@ -52,7 +64,7 @@ def encode(message: Message) -> Frame:
     return build_frame(fields, message.share.params)
 
 
-def decode(data: Frame | Buffer, limits: Limits) -> Message:
+def decode(data: Frame | Buffer, limits: Limits) -> Message | Notice:
     """Read a message.
 
     Args:
@@ -74,6 +86,8 @@ def decode(data: Frame | Buffer, limits: Limits) -> Message:
         raise wire_error(METADATA, f"the fields {', '.join(sorted(_FIELDS[kind]))}", sorted(fields))
     if fields["protocol"] != PROTOCOL:
         raise wire_error("protocol", f"version {PROTOCOL} (update the older site)", fields["protocol"])
+    if kind == "notice":
+        return _notice(data, header)
     envelope = Envelope(
         _matching(fields, "federation", _HASH),
         _site(fields, "sender"),
@@ -86,6 +100,33 @@ def decode(data: Frame | Buffer, limits: Limits) -> Message:
     attempt = int(_matching(fields, "attempt", _COUNT))
     mass = _mass(fields["mass"], limits)
     return ShareMessage(envelope, Share(read_tensors(data, header), mass), attempt)
+
+
+def _notice_fields(notice: Notice) -> dict[str, str]:
+    return {
+        "kind": "notice",
+        "protocol": PROTOCOL,
+        "federation": notice.federation,
+        "topic": notice.topic,
+        "author": notice.author,
+        "signature": notice.signature.hex(),
+    }
+
+
+def _notice(data: Frame | Buffer, header: Header) -> Notice:
+    fields = header.metadata
+    match header.entries:
+        case (Entry("content", torch.uint8, (length,)),) if 0 < length <= NOTICE_BYTES:
+            content = bytes(read_tensors(data, header)["content"].numpy())
+        case entries:
+            raise wire_error("content", f"1 to {NOTICE_BYTES} bytes", [entry.shape for entry in entries])
+    return Notice(
+        _matching(fields, "federation", _HASH),
+        _matching(fields, "topic", _TOPIC),
+        _site(fields, "author"),
+        content,
+        bytes.fromhex(_matching(fields, "signature", _SIGNATURE)),
+    )
 
 
 def _envelope_fields(kind: str, envelope: Envelope) -> dict[str, str]:

@@ -19,13 +19,16 @@ ENTRY_BYTES = 512
 NUMBER_BYTES = 40
 """Room for one mass in hexadecimal digits (27 at most), with its quotation marks."""
 
+NOTICE_BYTES = 2**20
+"""Longest content of a notice. A fingerprint with every bin of every histogram filled has half of that."""
+
 ESCAPED = 14
 """JSON in JSON writes a character in at most so many bytes."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What a share of this federation's network looks like.
+    """What a share of this federation's network looks like; ``Limits({}, {})`` while that is not known.
 
     Attributes:
         tensors: dtype and shape of every parameter, by name; a share has these and no others.
@@ -52,4 +55,5 @@ class Limits:
     @property
     def frame_bytes(self) -> int:
         """Longest frame that a valid message can have; a transport reads no more than that."""
-        return self.header_bytes + sum(dtype.itemsize * math.prod(shape) for dtype, shape in self.tensors.values())
+        share_bytes = sum(dtype.itemsize * math.prod(shape) for dtype, shape in self.tensors.values())
+        return self.header_bytes + max(share_bytes, NOTICE_BYTES)

@@ -1,4 +1,4 @@
-"""Being told how a study goes: a terminal draws bars, a log writes lines, a test counts."""
+"""Being told how a long piece of work goes: a terminal draws bars, a log writes lines, a test counts."""
 
 from __future__ import annotations
 

@@ -1,0 +1,189 @@
+"""The end of a run: the same table at every site, of how the model did on every site's patients.
+
+Each site scores the model on its own validation patients and tells the others the means, with counts; what its policy
+keeps back stands in the table as refused, and a site that said nothing as absent. What a site gave to the run (training
+cases, local phases, and whose shares it took in) stands beside it, signed with the rest of its notice.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable, Mapping, Sequence
+
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt
+
+from gossamer import __version__
+from gossamer.documents import parse_json
+from gossamer.errors import NoticeError
+from gossamer.evaluate.score import Score, mean_of
+from gossamer.gossip.topology import SiteId
+from gossamer.wire.messages import Notice
+
+RESULT = "result"
+
+
+class OrganResult(BaseModel):
+    """How the model did on one organ of one site.
+
+    Attributes:
+        organ: TG-263 name.
+        patients: in whom it is complete; None where the site keeps it back, as all that follows.
+        dsc: mean Dice similarity coefficient; None where there is no patient.
+        surface_dsc: mean, at the organ's tolerance.
+        hd95_mm: mean over patients in whom it was found.
+        missed: patients in whom nothing was found.
+    """
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    organ: str = Field(max_length=80)
+    patients: NonNegativeInt | None
+    dsc: float | None = None
+    surface_dsc: float | None = None
+    hd95_mm: float | None = None
+    missed: NonNegativeInt | None = None
+
+
+class ResultNotice(BaseModel):
+    """What a site tells at the end.
+
+    Attributes:
+        release: of Gossamer there.
+        model_sha256: of its model file.
+        cases: training cases, as told at the beginning.
+        rounds: local phases it did.
+        shares: by peer, how many of its shares it took in.
+        organs: the scores; empty where the site refuses to share them.
+        refused: whether it does.
+    """
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    release: str = Field(max_length=40)
+    model_sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    cases: NonNegativeInt
+    rounds: NonNegativeInt
+    shares: dict[str, NonNegativeInt]
+    organs: tuple[OrganResult, ...] = ()
+    refused: bool = False
+
+
+class SiteResult(BaseModel):
+    """A site's row of the table, with the proof that it is its own.
+
+    Attributes:
+        site: its name.
+        result: what it told; None where it is absent.
+        notice: the signed bytes (base64), as they were told.
+        signature: of the site's identity (base64).
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    site: str
+    result: ResultNotice | None
+    notice: str | None = None
+    signature: str | None = None
+
+
+class FederationResults(BaseModel):
+    """``results.json`` of a site.
+
+    Attributes:
+        federation: SHA-256 of the federation file.
+        plan: SHA-256 of the plan.
+        model_sha256: of this site's model file.
+        sites: all sites of the roster.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    federation: str
+    plan: str
+    model_sha256: str
+    sites: tuple[SiteResult, ...]
+
+    @property
+    def absent(self) -> tuple[str, ...]:
+        """Sites that said nothing."""
+        return tuple(site.site for site in self.sites if site.result is None)
+
+
+def organ_results(
+    scores: Sequence[Mapping[str, Score]], structures: Iterable[str], smallest_count: int
+) -> tuple[OrganResult, ...]:
+    """Means over a site's patients.
+
+    Args:
+        scores: of each patient, by organ that is complete in it.
+        structures: the organs, in this order.
+        smallest_count: means over fewer patients are kept back.
+    """
+    return tuple(
+        _organ_result(organ, [patient[organ] for patient in scores if organ in patient], smallest_count)
+        for organ in structures
+    )
+
+
+def result_notice(
+    *,
+    model_sha256: str,
+    cases: int,
+    rounds: int,
+    shares: Mapping[SiteId, int],
+    organs: tuple[OrganResult, ...],
+    refused: bool,
+) -> bytes:
+    """What this site tells; see ``ResultNotice``."""
+    notice = ResultNotice(
+        release=__version__,
+        model_sha256=model_sha256,
+        cases=cases,
+        rounds=rounds,
+        shares={str(site): count for site, count in shares.items()},
+        organs=() if refused else organs,
+        refused=refused,
+    )
+    return notice.model_dump_json().encode()
+
+
+def federation_results(
+    *, federation: str, plan: str, model_sha256: str, sites: Iterable[SiteId], told: Mapping[SiteId, Notice]
+) -> FederationResults:
+    """The table of all sites, from the notices on ``RESULT``.
+
+    Raises:
+        NoticeError: a site tells something else.
+    """
+    return FederationResults(
+        federation=federation,
+        plan=plan,
+        model_sha256=model_sha256,
+        sites=tuple(_site_result(site, told.get(site)) for site in sorted(sites)),
+    )
+
+
+def _organ_result(organ: str, scores: Sequence[Score], smallest_count: int) -> OrganResult:
+    drawn = [score for score in scores if score.reference_voxels > 0]
+    if 0 < len(drawn) < smallest_count:
+        return OrganResult(organ=organ, patients=None)
+    return OrganResult(
+        organ=organ,
+        patients=len(drawn),
+        dsc=mean_of(score.values["dsc"] for score in drawn),
+        surface_dsc=mean_of(score.values["surface_dsc"] for score in drawn),
+        hd95_mm=mean_of(score.values["hd95_mm"] for score in drawn),
+        missed=sum(score.predicted_voxels == 0 for score in drawn),
+    )
+
+
+def _site_result(site: SiteId, notice: Notice | None) -> SiteResult:
+    if notice is None:
+        return SiteResult(site=site, result=None)
+    text = notice.content.decode(errors="replace")
+    return SiteResult(
+        site=site,
+        result=parse_json(text, ResultNotice, f"notice of site {site}", NoticeError),
+        notice=base64.b64encode(notice.content).decode(),
+        signature=base64.b64encode(notice.signature).decode(),
+    )

@@ -1,0 +1,390 @@
+"""One hospital's part in a federation, from joining to the table of all sites' results.
+
+::
+
+    <site>/runs/<federation>/board/                what sites told each other once
+                            /data.sha256           the data this site joined with
+                            /state-*.safetensors   node and trainer (``journal``)
+                            /incoming/             frames that have half come
+                            /model.safetensors     the model, when it is there
+                            /results.json          the table, when all have told
+
+Law: every step leaves its result on the disk, and begins with looking for it; so a run that was stopped goes on where
+it stopped, and one that has ended says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeVar
+
+from gossamer import __version__
+from gossamer.atomic import storage_error, write_atomically
+from gossamer.data.dataset import Dataset
+from gossamer.data.fingerprint import Fingerprint, fingerprint_of_training, merged
+from gossamer.data.plan import Plan
+from gossamer.data.prepared import PreparedDataset, prepare
+from gossamer.errors import DatasetError, NoticeError, NoTrainingCaseError, WireError
+from gossamer.evaluate.tolerance import tolerance_mm
+from gossamer.gossip.algorithm import Mass, Params
+from gossamer.gossip.registry import build_gossip
+from gossamer.gossip.topology import SiteId
+from gossamer.learn.compute import compute_for, working_type
+from gossamer.learn.mass import mass_of
+from gossamer.learn.recipe import Recipe
+from gossamer.learn.trainer import SegmentationTrainer
+from gossamer.nets import build_network, output_rows, parameters_of
+from gossamer.node.agreement import Agreement
+from gossamer.node.node import Node
+from gossamer.only_writer import only_writer
+from gossamer.runtime.board import Board
+from gossamer.runtime.federation_file import Federation
+from gossamer.runtime.joining import (
+    JOIN,
+    PLAN,
+    agreed_plan,
+    agreement_hash,
+    fingerprints_of,
+    join_notice,
+    plan_notice,
+    require_same_plan,
+)
+from gossamer.runtime.journal import Journal
+from gossamer.runtime.service import SiteService
+from gossamer.runtime.site_folder import SiteFolder
+from gossamer.runtime.site_results import (
+    RESULT,
+    FederationResults,
+    OrganResult,
+    federation_results,
+    organ_results,
+    result_notice,
+)
+from gossamer.segment.model_file import ModelRecord, read_model, write_model
+from gossamer.segment.score import score_case
+from gossamer.transport.grpc_lines import GrpcTransport, Peer
+from gossamer.transport.line_messages import Hello
+from gossamer.watch import Watch
+from gossamer.wire.codec import decode
+from gossamer.wire.frame import Buffer, Frame
+from gossamer.wire.limits import Limits
+from gossamer.wire.messages import Notice
+
+PROTOCOLS = (1,)
+"""Of lines; a newer release goes on speaking the one before."""
+
+ARM = "gossip"
+
+UNKNOWN_NETWORK = Limits({}, {})
+
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True)
+class Joined:
+    """What all sites have agreed on.
+
+    Attributes:
+        plan: the same at all sites.
+        fingerprints: by site, as told.
+    """
+
+    plan: Plan
+    fingerprints: Mapping[SiteId, Fingerprint]
+
+
+class SiteRun:
+    """A site at work in one federation."""
+
+    def __init__(self, site: SiteFolder, federation: Federation, watch: Watch) -> None:
+        """Ready to run.
+
+        Args:
+            site: this site's folder.
+            federation: the file that it approved.
+            watch: told how it goes.
+
+        Raises:
+            ConfigurationError: the site is not in the roster, or has not approved these bytes.
+            DatasetError: its data cannot be opened, or is other data than it joined with.
+            NoTrainingCaseError: there is nothing to train on.
+            StorageError: its folder cannot be written.
+        """
+        site.require_approved(federation)
+        self._site = site
+        self._federation = federation
+        self._watch = watch
+        self.me = SiteId(federation.member(site.identity.site_id).name)
+        self.folder = site.run_folder(federation)
+        _make(self.folder)
+        self._dataset = _dataset_of(site, self.folder)
+        self._early: dict[SiteId, Frame | Buffer] = {}
+        self.transport = self._transport()
+        self.board = Board(
+            self.me,
+            site.identity,
+            {SiteId(member.name): member.identity for member in federation.settings.sites},
+            federation=federation.sha256,
+            folder=self.folder / "board",
+            transport=self.transport,
+            on_notice=lambda author, topic: watch.say(f"site {author}: {TOLD[topic]}") if topic in TOLD else None,
+        )
+        self.service: SiteService | None = None
+
+    @property
+    def peers(self) -> tuple[SiteId, ...]:
+        """The other sites."""
+        return tuple(self.transport.lines)
+
+    async def run(self) -> FederationResults:
+        """Do what is left to do, to the end of the run.
+
+        Raises:
+            PlanError: the sites do not find the same plan.
+            StorageError: the disk does not keep what must be kept.
+            ScheduleError: training fails.
+            ConnectionError: the address to listen on is taken or not this machine's.
+        """
+        with only_writer(self.folder):
+            self.transport.on_peer_started = self._peer_started
+            await self.transport.start()
+            try:
+                self.board.tell_everyone()
+                joined = await self._join()
+                return await self._train(joined)
+            finally:
+                await self.board.close()
+                await self.transport.close()
+
+    async def _join(self) -> Joined:
+        receiving = asyncio.create_task(self._receive_notices())
+        try:
+            return await _beside(receiving, self._agree())
+        finally:
+            receiving.cancel()
+            await asyncio.gather(receiving, return_exceptions=True)
+
+    async def _agree(self) -> Joined:
+        if self.me in self.board.missing(JOIN):
+            await self.board.post(JOIN, join_notice(await asyncio.to_thread(self._fingerprint)))
+        self._say_who_is_missing(JOIN)
+        fingerprints = fingerprints_of(await self.board.everyone(JOIN))
+        plan = agreed_plan(self._federation, fingerprints)
+        await self.board.post(PLAN, plan_notice(plan))
+        self.transport.expect(_limits_of(plan))
+        require_same_plan(plan, await self.board.everyone(PLAN))
+        return Joined(plan, fingerprints)
+
+    def _fingerprint(self) -> Fingerprint:
+        cases = sum(case.split == "train" for case in self._dataset.cases)
+        with self._watch.task("reading the training cases", cases) as task:
+            fingerprint = fingerprint_of_training(self._dataset, lambda: task.advance(1))
+        return fingerprint.suppressed(self._site.settings.smallest_count)
+
+    async def _train(self, joined: Joined) -> FederationResults:
+        settings = self._federation.settings
+        recipe = self._recipe()
+        prepared = await asyncio.to_thread(self._prepare, joined.plan)
+        network = build_network(joined.plan, settings.seed)
+        cases = prepared.split("train")
+        agreement = self._agreement(joined.plan)
+        node = Node(self.me, agreement, mass_of(cases, output_rows(network)), parameters_of(network))
+        steps = settings.rounds * settings.local_steps
+        trainer = SegmentationTrainer(cases, joined.plan, recipe, seed=settings.seed, site=self.me, total_steps=steps)
+        try:
+            self.service = SiteService(
+                node,
+                trainer,
+                self.transport,
+                Journal(self.folder),
+                local_steps=settings.local_steps,
+                on_notice=self.board.take,
+                early=tuple(self._early.items()),
+                tell=self._watch.say,
+            )
+            return await self._gossip(joined, prepared, recipe)
+        finally:
+            trainer.close()
+
+    async def _gossip(self, joined: Joined, prepared: PreparedDataset, recipe: Recipe) -> FederationResults:
+        """Let the node work; when it has the model, score it and hear how the others' patients fared."""
+        assert self.service is not None
+        model: asyncio.Future[Params] = asyncio.get_running_loop().create_future()
+
+        def finish(params: Params) -> None:
+            if not model.done():
+                model.set_result(params)
+
+        working = asyncio.create_task(self.service.run(finish))
+        try:
+            model_sha256 = self._write_model(await _beside(working, model), joined)
+            if self.me in self.board.missing(RESULT):
+                organs = await _beside(working, asyncio.to_thread(self._score, prepared, recipe))
+                await self.board.post(RESULT, self._result(model_sha256, joined, organs))
+            self._say_who_is_missing(RESULT)
+            await _beside(working, self.board.everyone(RESULT))
+            results = self._results(joined.plan, model_sha256)
+            write_atomically(self.folder / "results.json", results.model_dump_json(indent=1) + "\n")
+            await _beside(working, self.board.told())
+            return results
+        finally:
+            working.cancel()
+            await asyncio.gather(working, return_exceptions=True)
+
+    def _prepare(self, plan: Plan) -> PreparedDataset:
+        total = len(self._dataset.cases)
+        with self._watch.task("preparing cases", total) as task:
+            return prepare(self._dataset, plan, self._site.path / "prepared", lambda _done, _total: task.advance(1))
+
+    def _agreement(self, plan: Plan) -> Agreement:
+        settings = self._federation.settings
+        sites = tuple(SiteId(member.name) for member in settings.sites)
+        algorithm, topology = build_gossip(settings.algorithm, sites, settings.seed, topology=settings.topology)
+        return Agreement(agreement_hash(self._federation, plan), algorithm, topology, settings.rounds)
+
+    def _recipe(self) -> Recipe:
+        recipe, threads = self._federation.settings.recipe, self._site.settings.threads
+        return replace(recipe, threads=threads) if threads else recipe
+
+    def _write_model(self, params: Params, joined: Joined) -> str:
+        settings = self._federation.settings
+        everyone = merged(joined.fingerprints.values())
+        record = ModelRecord(
+            arm=ARM,
+            seed=settings.seed,
+            sites={str(site): fingerprint.cases for site, fingerprint in joined.fingerprints.items()},
+            annotated={name: everyone.annotated.get(name, 0) for name in joined.plan.structures},
+            steps=settings.rounds * settings.local_steps,
+            rounds=settings.rounds,
+            gossamer_version=__version__,
+        )
+        sha256 = write_model(self.folder / "model.safetensors", params, joined.plan, record)
+        self._watch.say(f"The model is there: {self.folder / 'model.safetensors'}")
+        return sha256
+
+    def _score(self, prepared: PreparedDataset, recipe: Recipe) -> tuple[OrganResult, ...]:
+        if not self._site.settings.share_scores:
+            return ()
+        model = read_model(self.folder / "model.safetensors")
+        usable = {case.id for case in prepared.split("val")}
+        fabric = compute_for(recipe)
+        tolerances = {name: tolerance_mm(name) for name in model.plan.structures}
+        scores = []
+        with self._watch.task("scoring the model on this site's patients", len(usable)) as task:
+            for case in (case for case in self._dataset.cases if case.id in usable):
+                scores.append(
+                    score_case(
+                        model, self._dataset, case, tolerances, device=fabric.device, precision=working_type(fabric)
+                    )
+                )
+                task.advance(1)
+        return organ_results(scores, model.plan.structures, self._site.settings.smallest_count)
+
+    def _result(self, model_sha256: str, joined: Joined, organs: tuple[OrganResult, ...]) -> bytes:
+        assert self.service is not None
+        return result_notice(
+            model_sha256=model_sha256,
+            cases=joined.fingerprints[self.me].cases,
+            rounds=self._federation.settings.rounds,
+            shares=self.service.absorbed,
+            organs=organs,
+            refused=not self._site.settings.share_scores,
+        )
+
+    def _results(self, plan: Plan, model_sha256: str) -> FederationResults:
+        return federation_results(
+            federation=self._federation.sha256,
+            plan=plan.hash,
+            model_sha256=model_sha256,
+            sites=(self.me, *self.peers),
+            told=self.board.notices(RESULT),
+        )
+
+    def _transport(self) -> GrpcTransport:
+        peers = {
+            SiteId(member.name): Peer(SiteId(member.name), member.identity, member.address)
+            for member in self._federation.settings.sites
+        }
+        return GrpcTransport(
+            peers.pop(self.me),
+            peers,
+            certificate=lambda: self._site.tls,
+            hello=Hello(protocols=PROTOCOLS, release=__version__, federation=self._federation.sha256),
+            limits=UNKNOWN_NETWORK,
+            folder=self.folder / "incoming",
+            listen=self._site.settings.listen,
+            on_refusal=lambda who, reason: self._watch.say(f"refused {who}: {reason}"),
+        )
+
+    async def _receive_notices(self) -> None:
+        """Hear what is told; a share that comes before there is a node is kept for it, one of each peer."""
+        async for sender, frame in self.transport.receive():
+            await asyncio.shield(self._hear(sender, frame))  # what was begun is kept whole when the joining ends
+
+    async def _hear(self, sender: SiteId, frame: Frame | Buffer) -> None:
+        try:
+            message = decode(frame, UNKNOWN_NETWORK)
+            if isinstance(message, Notice):
+                await self.board.take(sender, message)
+        except NoticeError as refusal:
+            self._watch.say(f"refused a message of site {sender}: {refusal}")
+        except WireError:
+            self._early.setdefault(sender, frame)
+
+    def _peer_started(self, peer: SiteId) -> None:
+        self.board.tell(peer)
+        if self.service is not None:
+            self.service.peer_started(peer)
+
+    def _say_who_is_missing(self, topic: str) -> None:
+        if missing := self.board.missing(topic):
+            self._watch.say(f"waiting for site {', '.join(missing)}")
+
+
+TOLD = {JOIN: "has joined", RESULT: "has the model, and told how it did"}
+
+
+async def _beside(work: asyncio.Task[object], wanted: Awaitable[Value]) -> Value:
+    """Wait for something; what ends the work beside it, ends this too."""
+    waiting = asyncio.ensure_future(wanted)
+    try:
+        await asyncio.wait({work, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        if not waiting.done():
+            await work
+            raise AssertionError("work that goes on until it is cancelled has ended")
+        return waiting.result()
+    finally:
+        waiting.cancel()
+
+
+def _limits_of(plan: Plan) -> Limits:
+    network = build_network(plan)
+    nothing = Mass(0.0, dict.fromkeys(output_rows(network), (0.0,) * len(plan.structures)))
+    return Limits.of(parameters_of(network), nothing)
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise storage_error(error, "wanted a folder for this federation") from error
+
+
+def _dataset_of(site: SiteFolder, folder: Path) -> Dataset:
+    """The site's data, which must stay what it was when the site joined."""
+    dataset = Dataset.open(site.data)
+    if not any(case.split == "train" for case in dataset.cases):
+        raise NoTrainingCaseError(
+            f"site {site.settings.name}: wanted cases of split 'train'; found none, in its dataset; check the splits"
+        )
+    mark = folder / "data.sha256"
+    if mark.exists() and mark.read_text(encoding="utf-8").strip() != dataset.sha256:
+        raise DatasetError(
+            f"site {site.settings.name}: wanted the data that it joined this federation with; found other data, in its "
+            "dataset folder; put it back, or begin a new federation"
+        )
+    write_atomically(mark, dataset.sha256 + "\n")
+    return dataset

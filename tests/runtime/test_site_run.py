@@ -1,0 +1,195 @@
+"""A site's whole run: three toy hospitals join over mutual TLS, train, and end with one model and one table."""
+
+import asyncio
+import json
+import re
+import socket
+
+import pytest
+
+from gossamer.errors import ConfigurationError, DatasetError, FolderBusyError
+from gossamer.node.agreement import Agreement
+from gossamer.only_writer import only_writer
+from gossamer.runtime.federation_file import add_site, read_card, read_federation
+from gossamer.runtime.simulation import Simulation
+from gossamer.runtime.site_folder import CARD, SETTINGS, SiteFolder, SiteSettings, init_site
+from gossamer.runtime.site_run import SiteRun
+from gossamer.segment.model_file import read_model
+from gossamer.study.config import parse_study
+from gossamer.study.course import Node
+from gossamer.study.federation import federation_of
+from gossamer.study.jobs import make_job
+from gossamer.study.workspace import open_datasets, open_workspace
+from gossamer.watch import Unwatched
+
+FEDERATION = """
+title = "Three toy hospitals"
+structures = ["Kidney_L", "Kidney_R", "Prostate"]
+rounds = 2
+local_steps = 5
+seed = 1
+
+[plan]
+channels = [4, 8]
+patch_size = [16, 16, 16]
+spacing_mm = [2.0, 2.0, 2.0]
+position_channels = false
+
+[recipe]
+learning_rate = 1e-2
+threads = 1
+precision = "32-true"
+"""
+
+STUDY = (
+    """
+title = "The same, simulated"
+datasets = ["data/A", "data/B", "data/C"]
+structures = ["Kidney_L", "Kidney_R", "Prostate"]
+seeds = [1]
+steps = 10
+"""
+    + FEDERATION[FEDERATION.index("[plan]") :]
+    + """
+[arms.gossip]
+kind = "federated"
+schedules = [{ local_steps = 5 }]
+"""
+)
+
+
+def unused_port(address):
+    with socket.socket() as taken:
+        taken.bind((address, 0))
+        return taken.getsockname()[1]
+
+
+@pytest.fixture
+def federation(toy_home, tmp_path):
+    """A federation file and the folders of its three sites, which have approved it."""
+    file = tmp_path / "FED.toml"
+    file.write_text(FEDERATION)
+    for at, name in enumerate("ABC", start=1):
+        address = f"127.0.0.{at}:{unused_port(f'127.0.0.{at}')}"
+        # Site C only dials out.
+        own = {"listen": address, "address": address} if name != "C" else {}
+        init_site(tmp_path / name, SiteSettings(name=name, data=str(toy_home / "data" / name), **own))
+        add_site(file, read_card(tmp_path / name / CARD))
+    for name in "ABC":
+        SiteFolder(tmp_path / name).approve(read_federation(file))
+    return file
+
+
+class Said(Unwatched):
+    """Remembers what was said."""
+
+    def __init__(self):
+        self.lines = []
+
+    def say(self, text):
+        self.lines.append(text)
+
+
+def run_of(federation, name, watch=None):
+    return SiteRun(SiteFolder(federation.parent / name), read_federation(federation), watch or Unwatched())
+
+
+async def all_run(federation, names="ABC"):
+    async with asyncio.timeout(120):
+        return await asyncio.gather(*(run_of(federation, name).run() for name in names))
+
+
+@pytest.fixture
+def simulated(toy_home, tmp_path):
+    """The model that the study's simulation of the same sites ends with."""
+    study = parse_study(STUDY, "study")
+    workspace = open_workspace(study, open_datasets(study, toy_home), tmp_path / "study", Unwatched())
+    job = make_job(study, workspace.sites, "gossip", study.arms["gossip"].schedules[0], 1)
+    made = federation_of(job, workspace, {})
+    agreement = Agreement("a" * 64, made.algorithm, made.topology, job.rounds)
+    nodes = [Node(site, agreement, mass, made.params) for site, mass in made.masses.items()]
+    return Simulation(nodes, made.trainers, local_steps=job.local_steps, seed=1).run().params
+
+
+def test_three_hospitals_end_with_one_table_and_the_bits_of_the_study(federation, simulated):
+    tables = asyncio.run(all_run(federation))
+    assert tables[0].sites == tables[1].sites == tables[2].sites
+    assert {table.federation for table in tables} == {read_federation(federation).sha256}
+    assert [(site.site, site.result.cases, site.result.rounds) for site in tables[0].sites] == [
+        ("A", 2, 2), ("B", 2, 2), ("C", 1, 2)
+    ]  # fmt: skip
+    assert [organ.patients for organ in tables[0].sites[0].result.organs] == [2, 2, 2]
+    assert all(sum(site.result.shares.values()) for site in tables[0].sites)
+    for name, table in zip("ABC", tables, strict=True):
+        folder = run_of(federation, name).folder
+        assert json.loads((folder / "results.json").read_text()) == table.model_dump(mode="json")
+        model = read_model(folder / "model.safetensors")
+        assert model.record.sites == {"A": 2, "B": 2, "C": 1}
+        for key, tensor in simulated[name].items():
+            assert model.params[key].numpy().tobytes() == tensor.numpy().tobytes(), key
+
+
+def test_sites_that_are_stopped_in_between_end_alike(federation, simulated):
+    async def life(name, seconds):
+        run = asyncio.create_task(run_of(federation, name).run())
+        await asyncio.wait({run}, timeout=seconds)
+        run.cancel()
+        await asyncio.gather(run, return_exceptions=True)
+
+    async def run():
+        for seconds in (0.3, 0.8, 1.5):
+            await asyncio.gather(*(life(name, seconds) for name in "ABC"))
+        return await all_run(federation)
+
+    asyncio.run(run())
+    model = read_model(run_of(federation, "B").folder / "model.safetensors")
+    for key, tensor in simulated["B"].items():
+        assert model.params[key].numpy().tobytes() == tensor.numpy().tobytes(), key
+
+
+def test_a_run_that_has_ended_is_the_same_again(federation):
+    first = asyncio.run(all_run(federation))
+    assert asyncio.run(all_run(federation)) == first
+
+
+def test_what_a_site_does_not_share_stands_as_refused_everywhere(federation):
+    settings = federation.parent / "B" / SETTINGS
+    settings.write_text(settings.read_text() + "share_scores = false\nsmallest_count = 2\n")
+    tables = asyncio.run(all_run(federation))
+    for table in tables:
+        assert [site.result.refused for site in table.sites] == [False, True, False]
+        assert table.sites[1].result.organs == ()
+
+
+def test_other_data_than_a_site_joined_with_are_refused(federation, toy_home):
+    run_of(federation, "A")
+    settings = federation.parent / "A" / SETTINGS
+    settings.write_text(re.sub("data = .*", f"data = {str(toy_home / 'data' / 'B')!r}", settings.read_text()))
+    with pytest.raises(DatasetError, match="other data"):
+        run_of(federation, "A")
+
+
+def test_a_file_that_was_changed_after_approval_is_refused(federation):
+    federation.write_text(federation.read_text().replace("rounds = 2", "rounds = 3"))
+    with pytest.raises(ConfigurationError, match="approv"):
+        run_of(federation, "A")
+
+
+def test_a_site_does_not_run_twice(federation):
+    run = run_of(federation, "A")
+    with only_writer(run.folder), pytest.raises(FolderBusyError):
+        asyncio.run(run.run())
+
+
+def test_a_site_says_for_whom_it_waits(federation):
+    said = Said()
+
+    async def run():
+        work = asyncio.create_task(run_of(federation, "A", said).run())
+        async with asyncio.timeout(30):
+            while "waiting for site B, C" not in said.lines:
+                await asyncio.sleep(0.02)
+        work.cancel()
+        await asyncio.gather(work, return_exceptions=True)
+
+    asyncio.run(run())
