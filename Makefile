@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help install demo test lint docs bench study clean
+.PHONY: help install demo federation test lint docs bench study clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -17,6 +17,9 @@ install: .venv/.installed ## make .venv and install from the lock file
 
 demo: install ## four synthetic hospitals learn together, in a few minutes
 	$(BIN)/gossamer demo --out demo
+
+federation: install ## four sites as processes on this machine, with mutual TLS between them
+	$(BIN)/python examples/four_sites.py --out federation
 
 test: install ## the whole test suite
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile --durations 15

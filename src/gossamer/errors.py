@@ -44,7 +44,8 @@
         ├── GpuLostError
         ├── MemoryShortError
         ├── ListenError
-        └── ProxyError
+        ├── ProxyError
+        └── StatusError
 
 A message has four parts: what was wanted, what was found, where, and what to do. It never carries a
 patient's name, identifier or a path that holds one. Each code has a page in ``docs/reference/errors``.
@@ -317,3 +318,9 @@ class ProxyError(ResourceError):
     """The environment sends lines through an HTTP proxy."""
 
     code = "GOS-609"
+
+
+class StatusError(ResourceError):
+    """A site is asked how it gets on, and nobody answers."""
+
+    code = "GOS-610"

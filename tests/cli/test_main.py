@@ -43,7 +43,8 @@ print("heavy", *(name for name in {HEAVY} if name in sys.modules), file=sys.stde
 
 def test_help_lists_every_command():
     done = python("from gossamer.cli.main import main; main()", "--help", env={"NO_COLOR": "1", "COLUMNS": "100"})
-    for command in ("demo", "study", "import", "predict", "evaluate", "phantom", "names"):
+    commands = "demo study import predict evaluate phantom names site federation check"
+    for command in commands.split():
         assert re.search(rf"\b{command}\b", done.stdout), command
     assert "\x1b[3" not in done.stdout
 

@@ -6,10 +6,10 @@ import math
 import pytest
 from rich.console import Console
 
+from gossamer.cli.site_table import results_table
 from gossamer.errors import NoticeError
 from gossamer.evaluate.score import Score
 from gossamer.runtime.site_results import federation_results, organ_results, result_notice
-from gossamer.runtime.site_table import results_table
 from gossamer.wire.messages import Notice
 
 MODEL = "c" * 64

@@ -14,6 +14,7 @@ from gossamer.runtime.federation_file import add_site, read_card, read_federatio
 from gossamer.runtime.simulation import Simulation
 from gossamer.runtime.site_folder import CARD, SETTINGS, SiteFolder, SiteSettings, init_site
 from gossamer.runtime.site_run import SiteRun
+from gossamer.runtime.status_endpoint import ask_status
 from gossamer.segment.model_file import read_model
 from gossamer.study.config import parse_study
 from gossamer.study.course import Node
@@ -73,7 +74,9 @@ def federation(toy_home, tmp_path):
         address = f"127.0.0.{at}:{unused_port(f'127.0.0.{at}')}"
         # Site C only dials out.
         own = {"listen": address, "address": address} if name != "C" else {}
-        init_site(tmp_path / name, SiteSettings(name=name, data=str(toy_home / "data" / name), **own))
+        status = f"127.0.0.{at}:{unused_port(f'127.0.0.{at}')}"
+        data = str(toy_home / "data" / name)
+        init_site(tmp_path / name, SiteSettings(name=name, data=data, status=status, **own))
         add_site(file, read_card(tmp_path / name / CARD))
     for name in "ABC":
         SiteFolder(tmp_path / name).approve(read_federation(file))
@@ -179,6 +182,27 @@ def test_a_site_does_not_run_twice(federation):
     run = run_of(federation, "A")
     with only_writer(run.folder), pytest.raises(FolderBusyError):
         asyncio.run(run.run())
+
+
+def test_a_running_site_tells_what_it_knows_of_each_peer(federation):
+    run = run_of(federation, "A")
+
+    async def work():
+        tasks = [asyncio.create_task(each.run()) for each in (run, run_of(federation, "B"))]
+        async with asyncio.timeout(60):
+            while not (found := run.status()).peers[0].joined or not found.peers[0].reachable:
+                await asyncio.sleep(0.02)
+        asked = await asyncio.to_thread(ask_status, SiteFolder(federation.parent / "A").settings.status)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        return asked
+
+    found = asyncio.run(work())
+    assert (found.site, found.stage, found.waits_for) == ("A", "joining", ("C",))
+    assert [(peer.site, peer.reachable, peer.joined, peer.agreed) for peer in found.peers] == [
+        ("B", True, True, False), ("C", False, False, False)
+    ]  # fmt: skip
 
 
 def test_a_site_says_for_whom_it_waits(federation):

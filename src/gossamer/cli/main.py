@@ -13,6 +13,7 @@ from types import FrameType
 import typer
 
 from gossamer import __version__
+from gossamer.cli.check import check
 from gossamer.cli.demo import demo
 from gossamer.cli.evaluate import evaluate
 from gossamer.cli.federation import federation_app
@@ -24,8 +25,8 @@ from gossamer.cli.site import site_app
 from gossamer.cli.study import study_app
 from gossamer.errors import GossamerError
 
-EXIT_INTERRUPTED = 130
-"""128 + SIGINT, as shells have it."""
+EXIT_SIGNAL = 128
+"""A command that a signal ended has this plus its number as status, as shells have it."""
 
 app = typer.Typer(
     name="gossamer",
@@ -41,6 +42,7 @@ app.command()(predict)
 app.command()(evaluate)
 app.command()(phantom)
 app.add_typer(names_app, name="names")
+app.command()(check)
 app.add_typer(site_app, name="site")
 app.add_typer(federation_app, name="federation")
 
@@ -59,22 +61,27 @@ def _root(
 
 
 class _Interrupted(BaseException):
-    """Ctrl-C. Not a KeyboardInterrupt, which typer swallows: some releases without a word, some with another status."""
+    """Ctrl-C, or a service manager that stops it.
+
+    Not a KeyboardInterrupt, which typer swallows: some releases without a word, some with another status.
+    """
 
 
-def _interrupt(_signal: int, _frame: FrameType | None) -> None:
-    raise _Interrupted
+def _interrupt(number: int, _frame: FrameType | None) -> None:
+    raise _Interrupted(number)
 
 
 def main() -> None:
     """Run the command line; an error on purpose ends as one message and its exit status."""
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else the shell wants it ignored
         signal.signal(signal.SIGINT, _interrupt)
+    signal.signal(signal.SIGTERM, _interrupt)
     try:
         app()
     except GossamerError as error:
         typer.echo(f"{error.code}: {error}", err=True)
         sys.exit(error.exit_status)
-    except _Interrupted:
+    except _Interrupted as interruption:
         typer.echo("Stopped. The same command again goes on from here.", err=True)
-        sys.exit(EXIT_INTERRUPTED)
+        [number] = interruption.args
+        sys.exit(EXIT_SIGNAL + number)

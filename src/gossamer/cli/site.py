@@ -64,10 +64,10 @@ def run(
     from rich.console import Console
 
     from gossamer.cli.console import WIDE, Teller
+    from gossamer.cli.site_table import results_table
     from gossamer.runtime.federation_file import read_federation
     from gossamer.runtime.site_folder import SiteFolder
     from gossamer.runtime.site_run import SiteRun
-    from gossamer.runtime.site_table import results_table
 
     teller = Teller()
     site = SiteFolder(folder)
@@ -80,6 +80,32 @@ def run(
     else:
         Console(width=None if sys.stdout.isatty() else WIDE).print(results_table(results))
     typer.echo(f"{site_run.folder / 'model.safetensors'}: the model. Next: gossamer predict --help", err=True)
+
+
+@site_app.command()
+def status(
+    folder: Folder = FOLDER,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """Show how the running site gets on, and what it knows of each peer."""
+    from rich.console import Console
+
+    from gossamer.cli.site_table import status_table
+    from gossamer.errors import StatusError
+    from gossamer.runtime.site_folder import SiteFolder
+    from gossamer.runtime.status_endpoint import ask_status
+
+    site = SiteFolder(folder)
+    found = ask_status(site.settings.status)
+    if found.site_id != site.identity.site_id:
+        raise StatusError(
+            f"wanted the status of site {site.settings.name}; found site {found.site} at {site.settings.status}; give "
+            "each site of a machine its own 'status' in site.toml"
+        )
+    if as_json:
+        typer.echo(found.model_dump_json(indent=1))
+    else:
+        Console().print(status_table(found))
 
 
 @site_app.command("id")

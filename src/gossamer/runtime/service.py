@@ -179,6 +179,11 @@ class SiteService:
         """How many shares of each peer this site took in."""
         return self._node.snapshot().absorbed
 
+    def round_of(self, exchange: int) -> int:
+        """The round that an exchange belongs to, from 0."""
+        agreement = self._node.agreement
+        return min(exchange // agreement.topology.exchanges_per_round, agreement.rounds - 1)
+
     def peer_started(self, peer: SiteId) -> None:
         """A peer is up again after a stop."""
         self._events.put_nowait(PeerStarted(peer))

@@ -16,6 +16,7 @@ it stopped, and one that has ended says so.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,7 +28,7 @@ from gossamer.data.dataset import Dataset
 from gossamer.data.fingerprint import Fingerprint, fingerprint_of_training, merged
 from gossamer.data.plan import Plan
 from gossamer.data.prepared import PreparedDataset, prepare
-from gossamer.errors import DatasetError, NoticeError, NoTrainingCaseError, WireError
+from gossamer.errors import DatasetError, ListenError, NoticeError, NoTrainingCaseError, WireError
 from gossamer.evaluate.tolerance import tolerance_mm
 from gossamer.gossip.algorithm import Mass, Params
 from gossamer.gossip.registry import build_gossip
@@ -53,7 +54,7 @@ from gossamer.runtime.joining import (
     require_same_plan,
 )
 from gossamer.runtime.journal import Journal
-from gossamer.runtime.service import SiteService
+from gossamer.runtime.service import Progress, SiteService
 from gossamer.runtime.site_folder import SiteFolder
 from gossamer.runtime.site_results import (
     RESULT,
@@ -63,18 +64,17 @@ from gossamer.runtime.site_results import (
     organ_results,
     result_notice,
 )
+from gossamer.runtime.status import PeerStatus, SiteStatus, Stage, at_time
+from gossamer.runtime.status_endpoint import status_endpoint
 from gossamer.segment.model_file import ModelRecord, read_model, write_model
 from gossamer.segment.score import score_case
 from gossamer.transport.grpc_lines import GrpcTransport, Peer
-from gossamer.transport.line_messages import Hello
+from gossamer.transport.line_messages import PROTOCOLS, Hello
 from gossamer.watch import Watch
 from gossamer.wire.codec import decode
 from gossamer.wire.frame import Buffer, Frame
 from gossamer.wire.limits import Limits
 from gossamer.wire.messages import Notice
-
-PROTOCOLS = (1,)
-"""Of lines; a newer release goes on speaking the one before."""
 
 ARM = "gossip"
 
@@ -133,6 +133,7 @@ class SiteRun:
             on_notice=lambda author, topic: watch.say(f"site {author}: {TOLD[topic]}") if topic in TOLD else None,
         )
         self.service: SiteService | None = None
+        self._stage: Stage | None = "joining"
 
     @property
     def peers(self) -> tuple[SiteId, ...]:
@@ -146,18 +147,77 @@ class SiteRun:
             PlanError: the sites do not find the same plan.
             StorageError: the disk does not keep what must be kept.
             ScheduleError: training fails.
-            ConnectionError: the address to listen on is taken or not this machine's.
+            ListenError: an address to listen on is taken or not this machine's.
         """
         with only_writer(self.folder):
             self.transport.on_peer_started = self._peer_started
+            with status_endpoint(self._site.settings.status, self.status):
+                return await self._work()
+
+    async def _work(self) -> FederationResults:
+        try:
+            await self._listen()
+            self.board.tell_everyone()
+            return await self._train(await self._join())
+        finally:
+            await self.board.close()
+            await self.transport.close()
+
+    async def _listen(self) -> None:
+        try:
             await self.transport.start()
-            try:
-                self.board.tell_everyone()
-                joined = await self._join()
-                return await self._train(joined)
-            finally:
-                await self.board.close()
-                await self.transport.close()
+        except ConnectionError as error:
+            raise ListenError(
+                f"wanted to listen on {self._site.settings.listen}; found that it cannot be had; is the site running "
+                "already, or is that not an address of this machine? correct 'listen' in site.toml"
+            ) from error
+
+    def status(self) -> SiteStatus:
+        """How this site gets on."""
+        progress = self.service.progress if self.service else Progress()
+        return SiteStatus(
+            site=self.me,
+            site_id=self._site.identity.site_id,
+            federation=self._federation.sha256,
+            title=self._federation.settings.title,
+            release=__version__,
+            at=at_time(time.time()),
+            stage=self._stage or progress.phase,
+            round_index=progress.round_index,
+            rounds=self._federation.settings.rounds,
+            phase_s=progress.phase_s,
+            loss=progress.loss,
+            waits_for=self._waited_for(progress),
+            refusals=dict(progress.refusals),
+            certificate_ends=self._site.tls.ends,
+            peers=tuple(self._peer_status(peer, progress) for peer in self.peers),
+        )
+
+    def _waited_for(self, progress: Progress) -> tuple[SiteId, ...]:
+        if self._stage == "joining":
+            return self.board.missing(JOIN) or self.board.missing(PLAN)
+        return self.board.missing(RESULT) if self._stage == "waiting for results" else progress.waits_for
+
+    def _peer_status(self, peer: SiteId, progress: Progress) -> PeerStatus:
+        line = self.transport.lines[peer].state
+        heard = progress.heard.get(peer)
+        round_index = self.service.round_of(heard.exchange) if self.service and heard else None
+        return PeerStatus(
+            site=peer,
+            reachable=line.is_up,
+            since=at_time(line.since_s),
+            refusal=line.refusal,
+            joined=peer not in self.board.missing(JOIN),
+            agreed=peer not in self.board.missing(PLAN),
+            heard=at_time(heard.at_s) if heard else None,
+            round_index=round_index,
+            behind=None if round_index is None else progress.round_index - round_index,
+            shares=self.service.absorbed.get(peer, 0) if self.service else 0,
+            finished=peer not in self.board.missing(RESULT),
+            bytes_sent=line.bytes_sent,
+            bytes_received=line.bytes_received,
+            streams=line.streams,
+        )
 
     async def _join(self) -> Joined:
         receiving = asyncio.create_task(self._receive_notices())
@@ -187,6 +247,7 @@ class SiteRun:
     async def _train(self, joined: Joined) -> FederationResults:
         settings = self._federation.settings
         recipe = self._recipe()
+        self._stage = "preparing"
         prepared = await asyncio.to_thread(self._prepare, joined.plan)
         network = build_network(joined.plan, settings.seed)
         cases = prepared.split("train")
@@ -219,15 +280,19 @@ class SiteRun:
                 model.set_result(params)
 
         working = asyncio.create_task(self.service.run(finish))
+        self._stage = None  # the node's own phases
         try:
             model_sha256 = self._write_model(await _beside(working, model), joined)
             if self.me in self.board.missing(RESULT):
+                self._stage = "scoring"
                 organs = await _beside(working, asyncio.to_thread(self._score, prepared, recipe))
                 await self.board.post(RESULT, self._result(model_sha256, joined, organs))
+            self._stage = "waiting for results"
             self._say_who_is_missing(RESULT)
             await _beside(working, self.board.everyone(RESULT))
             results = self._results(joined.plan, model_sha256)
             write_atomically(self.folder / "results.json", results.model_dump_json(indent=1) + "\n")
+            self._stage = "done"
             await _beside(working, self.board.told())
             return results
         finally:
