@@ -10,6 +10,7 @@ import pytest
 from gossamer.errors import ConfigurationError, DatasetError, FolderBusyError
 from gossamer.node.agreement import Agreement
 from gossamer.only_writer import only_writer
+from gossamer.runtime.audit import records_of, verify_audit
 from gossamer.runtime.federation_file import add_site, read_card, read_federation
 from gossamer.runtime.simulation import Simulation
 from gossamer.runtime.site_folder import CARD, SETTINGS, SiteFolder, SiteSettings, init_site
@@ -130,6 +131,22 @@ def test_three_hospitals_end_with_one_table_and_the_bits_of_the_study(federation
         assert model.record.sites == {"A": 2, "B": 2, "C": 1}
         for key, tensor in simulated[name].items():
             assert model.params[key].numpy().tobytes() == tensor.numpy().tobytes(), key
+
+
+def test_both_logs_of_an_exchange_name_the_same_shares(federation):
+    asyncio.run(all_run(federation))
+    sent, received = set(), set()
+    for name in "ABC":
+        folder = federation.parent / name
+        records = [record.entry for record in records_of(folder)]
+        assert verify_audit(folder).signed > 0
+        assert [entry.kind for entry in records[:3]] == ["renewed", "approved", "started"]
+        assert {entry.peer for entry in records if entry.kind == "joined"} == set("ABC") - {name}
+        assert [entry.kind for entry in records].count("finished") == 1
+        sent |= {(name, each.peer, each.exchange, each.sha256) for each in records if each.kind == "share-sent"}
+        received |= {(each.peer, name, each.exchange, each.sha256) for each in records if each.kind == "share-received"}
+    assert sent == received
+    assert sent
 
 
 def test_sites_that_are_stopped_in_between_end_alike(federation, simulated):

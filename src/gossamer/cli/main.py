@@ -13,6 +13,7 @@ from types import FrameType
 import typer
 
 from gossamer import __version__
+from gossamer.cli.audit import audit_app
 from gossamer.cli.check import check
 from gossamer.cli.demo import demo
 from gossamer.cli.evaluate import evaluate
@@ -45,6 +46,7 @@ app.add_typer(names_app, name="names")
 app.command()(check)
 app.add_typer(site_app, name="site")
 app.add_typer(federation_app, name="federation")
+app.add_typer(audit_app, name="audit")
 
 
 def _show_version(wanted: bool) -> None:

@@ -38,6 +38,7 @@ from gossamer.node.events import (
 from gossamer.node.node import Node
 from gossamer.node.policy import refuse_unless_finite
 from gossamer.node.snapshot import Phase
+from gossamer.runtime.audit import AuditLog, ShareReceived, ShareSent
 from gossamer.runtime.journal import Journal, Kept
 from gossamer.transport.base import Transport
 from gossamer.wire.codec import decode, encode
@@ -99,6 +100,7 @@ class SiteService:
         local_steps: int,
         on_notice: Callable[[SiteId, Notice], Awaitable[None]] | None = None,
         early: Sequence[tuple[SiteId, Frame | Buffer]] = (),
+        audit: AuditLog | None = None,
         tell: Callable[[str], None] = lambda line: None,
     ) -> None:
         """Ready to run; what the journal holds takes the place of ``node`` and the trainer's state.
@@ -111,6 +113,7 @@ class SiteService:
             local_steps: optimiser steps of a local phase.
             on_notice: given what is not for the node.
             early: frames that came before there was a node.
+            audit: told of every share and refusal.
             tell: told what a person should know.
 
         Raises:
@@ -134,6 +137,7 @@ class SiteService:
         self._events: asyncio.Queue[Event | _PhaseEnded] = asyncio.Queue()
         self._on_notice = on_notice
         self._early = early
+        self._audit = audit
         self._sending: dict[tuple[SiteId, type, int], asyncio.Task[None]] = {}
         self._training: asyncio.Task[None] | None = None
         self._writing: asyncio.Task[None] | None = None
@@ -224,6 +228,9 @@ class SiteService:
             return
         for action in actions:
             await self._perform(action)
+        match event, actions:
+            case Received(sender, ShareMessage() as message), [Persist(), *_]:
+                await self._note(ShareReceived, sender, message)
         self.progress.waits_for = self._node.waits_for
 
     async def _perform(self, action: Action) -> None:
@@ -245,9 +252,24 @@ class SiteService:
         key = (to, type(message), message.envelope.exchange)
         if key in self._sending:
             return
-        task = asyncio.create_task(self._transport.send(to, encode(message)))
+        task = asyncio.create_task(self._hand_over(to, message))
         self._sending[key] = task
         task.add_done_callback(lambda _: self._sending.pop(key, None))
+
+    async def _hand_over(self, to: SiteId, message: Message) -> None:
+        frame = encode(message)
+        await self._transport.send(to, frame)
+        if isinstance(message, ShareMessage):
+            await self._note(ShareSent, to, message)
+
+    async def _note(self, kind: type[ShareSent | ShareReceived], peer: SiteId, message: ShareMessage) -> None:
+        """Note in the audit log that a share has left or come."""
+        if self._audit is not None:
+            frame = encode(message)
+            exchange, size_bytes = message.envelope.exchange, frame.size_bytes
+            sha256 = (await asyncio.to_thread(lambda: frame.body_sha256)).hex()
+            entry = kind(peer=peer, exchange=exchange, size_bytes=size_bytes, sha256=sha256)
+            await asyncio.to_thread(self._audit.note, entry)
 
     async def _train(self, work: Train) -> None:
         began_s = time.monotonic()
@@ -269,3 +291,5 @@ class SiteService:
     def _note_refusal(self, sender: SiteId, refusal: PeerError) -> None:
         self.progress.refusals[refusal.code] += 1
         self._tell(f"refused a message of site {sender}: {refusal}")
+        if self._audit is not None:
+            self._audit.refuse(sender, refusal.code, str(refusal))

@@ -8,6 +8,7 @@
     tls.pem         key and certificate for connections, renewed every few months; readable for its owner alone
     card.toml       what the others need for their roster
     approved.toml   the federation file that was approved, and when
+    audit.jsonl     what it did and refused (``audit``)
     prepared/       cases on the plan's grid
     runs/           by federation: notices, journal, model and results (``site_run``)
 """
@@ -25,6 +26,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from gossamer.atomic import storage_error, write_atomically
 from gossamer.documents import parse_toml
 from gossamer.errors import ConfigurationError, IdentityError, UsageError
+from gossamer.runtime.audit import Approved, AuditLog, Renewed
 from gossamer.runtime.federation_file import Address, Federation, Member, SiteName, card_text
 from gossamer.transport.identity import (
     Identity,
@@ -141,6 +143,7 @@ class SiteFolder:
         """Make a new certificate for connections; same site, nobody has to approve it."""
         tls = new_tls_certificate(self.identity, now)
         write_atomically(self.path / TLS, tls.key_pem + tls.chain_pem, mode=0o600)
+        AuditLog(self.path, self.identity).note(Renewed(ends=tls.ends.isoformat(timespec="seconds")))
         return tls
 
     def expiry(self, now: datetime | None = None) -> str | None:
@@ -171,6 +174,7 @@ class SiteFolder:
             self.path / APPROVED,
             "".join(f"{key} = {json.dumps(value, ensure_ascii=False)}\n" for key, value in lines.items()),
         )
+        AuditLog(self.path, self.identity).note(Approved(federation=federation.sha256, title=federation.settings.title))
         return member
 
     def approved(self) -> Approval | None:

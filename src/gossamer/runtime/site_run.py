@@ -28,7 +28,7 @@ from gossamer.data.dataset import Dataset
 from gossamer.data.fingerprint import Fingerprint, fingerprint_of_training, merged
 from gossamer.data.plan import Plan
 from gossamer.data.prepared import PreparedDataset, prepare
-from gossamer.errors import DatasetError, ListenError, NoticeError, NoTrainingCaseError, WireError
+from gossamer.errors import DatasetError, ListenError, NoticeError, NoTrainingCaseError, PeerError, WireError
 from gossamer.evaluate.tolerance import tolerance_mm
 from gossamer.gossip.algorithm import Mass, Params
 from gossamer.gossip.registry import build_gossip
@@ -41,6 +41,8 @@ from gossamer.nets import build_network, output_rows, parameters_of
 from gossamer.node.agreement import Agreement
 from gossamer.node.node import Node
 from gossamer.only_writer import only_writer
+from gossamer.runtime.audit import AuditLog, Finished, Started
+from gossamer.runtime.audit import Joined as PeerJoined
 from gossamer.runtime.board import Board
 from gossamer.runtime.federation_file import Federation
 from gossamer.runtime.joining import (
@@ -122,6 +124,7 @@ class SiteRun:
         _make(self.folder)
         self._dataset = _dataset_of(site, self.folder)
         self._early: dict[SiteId, Frame | Buffer] = {}
+        self._audit = AuditLog(site.path, site.identity)
         self.transport = self._transport()
         self.board = Board(
             self.me,
@@ -130,7 +133,7 @@ class SiteRun:
             federation=federation.sha256,
             folder=self.folder / "board",
             transport=self.transport,
-            on_notice=lambda author, topic: watch.say(f"site {author}: {TOLD[topic]}") if topic in TOLD else None,
+            on_notice=self._note_notice,
         )
         self.service: SiteService | None = None
         self._stage: Stage | None = "joining"
@@ -150,6 +153,7 @@ class SiteRun:
             ListenError: an address to listen on is taken or not this machine's.
         """
         with only_writer(self.folder):
+            self._audit.note(Started(federation=self._federation.sha256, release=__version__))
             self.transport.on_peer_started = self._peer_started
             with status_endpoint(self._site.settings.status, self.status):
                 return await self._work()
@@ -264,6 +268,7 @@ class SiteRun:
                 local_steps=settings.local_steps,
                 on_notice=self.board.take,
                 early=tuple(self._early.items()),
+                audit=self._audit,
                 tell=self._watch.say,
             )
             return await self._gossip(joined, prepared, recipe)
@@ -293,6 +298,7 @@ class SiteRun:
             results = self._results(joined.plan, model_sha256)
             write_atomically(self.folder / "results.json", results.model_dump_json(indent=1) + "\n")
             self._stage = "done"
+            self._audit.sign()
             await _beside(working, self.board.told())
             return results
         finally:
@@ -327,6 +333,7 @@ class SiteRun:
             gossamer_version=__version__,
         )
         sha256 = write_model(self.folder / "model.safetensors", params, joined.plan, record)
+        self._audit.note(Finished(federation=self._federation.sha256, model=sha256))
         self._watch.say(f"The model is there: {self.folder / 'model.safetensors'}")
         return sha256
 
@@ -381,7 +388,7 @@ class SiteRun:
             limits=UNKNOWN_NETWORK,
             folder=self.folder / "incoming",
             listen=self._site.settings.listen,
-            on_refusal=lambda who, reason: self._watch.say(f"refused {who}: {reason}"),
+            on_refusal=self._note_refusal,
         )
 
     async def _receive_notices(self) -> None:
@@ -395,9 +402,19 @@ class SiteRun:
             if isinstance(message, Notice):
                 await self.board.take(sender, message)
         except NoticeError as refusal:
-            self._watch.say(f"refused a message of site {sender}: {refusal}")
+            self._note_refusal(sender, str(refusal), refusal.code)
         except WireError:
             self._early.setdefault(sender, frame)
+
+    def _note_notice(self, author: SiteId, topic: str) -> None:
+        if topic in TOLD:
+            self._watch.say(f"site {author}: {TOLD[topic]}")
+        if topic == JOIN and author != self.me:
+            self._audit.note(PeerJoined(peer=author, federation=self._federation.sha256))
+
+    def _note_refusal(self, who: str, reason: str, code: str = PeerError.code) -> None:
+        self._watch.say(f"refused {who}: {reason}")
+        self._audit.refuse(who, code, reason)
 
     def _peer_started(self, peer: SiteId) -> None:
         self.board.tell(peer)

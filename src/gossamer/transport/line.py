@@ -11,7 +11,6 @@ Law
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterator
@@ -120,13 +119,13 @@ class Line:
         self._came_up = asyncio.Condition()
         self._one_at_a_time = asyncio.Lock()
         self._replies: asyncio.Queue[Want | Done | None] = asyncio.Queue()
-        self._own_replies: asyncio.Queue[Want | Done] = asyncio.Queue()
+        self._own_replies: asyncio.Queue[Want | Done] = asyncio.Queue(MAX_REPLIES)
         self._incoming: Incoming | None = None
         self._unsound = 0
 
     async def send(self, frame: Frame) -> None:
         """Hand a frame over, however many streams it takes."""
-        header, sha256 = frame.header, _body_hash(frame)
+        header, sha256 = frame.header, frame.body_sha256
         async with self._one_at_a_time:
             broken = None
             while True:
@@ -314,13 +313,6 @@ def misfit(own: Hello, other: Hello) -> LineRefusedError | None:
 
 def _listed(protocols: tuple[int, ...]) -> str:
     return ", ".join(map(str, protocols)) or "none"
-
-
-def _body_hash(frame: Frame) -> bytes:
-    sha256 = hashlib.sha256()
-    for piece in _body(frame):
-        sha256.update(piece)
-    return sha256.digest()
 
 
 def _body(frame: Frame) -> Iterator[memoryview]:

@@ -10,10 +10,12 @@ Source: https://github.com/huggingface/safetensors, section "Format".
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -65,6 +67,14 @@ class Frame:
     def body_bytes(self) -> int:
         """Length of what follows the header."""
         return sum(tensor.nbytes for tensor in self.tensors)
+
+    @cached_property
+    def body_sha256(self) -> bytes:
+        """Of what follows the header; a share that is sent again has the same body under another header."""
+        sha256 = hashlib.sha256()
+        for tensor in self.tensors:
+            sha256.update(_bytes_of(tensor))
+        return sha256.digest()
 
     def pieces(self) -> Iterator[bytes | memoryview]:
         """The frame in order; tensors as views of their own memory."""
