@@ -31,6 +31,7 @@ lint: install ## formatting, style, types and layers
 	$(BIN)/lint-imports
 
 docs: install ## build the documentation into docs/_build/html
+	rm -rf docs/reference/api/generated # pages of modules that are gone
 	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
 
 bench: install ## the benchmarks: ratios to a floor in the same run

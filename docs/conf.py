@@ -29,6 +29,8 @@ autodoc_member_order = "bysource"
 # Each object is described once, where it is defined; a package that hands names on only names them.
 autodoc_default_options = {"members": True, "show-inheritance": True, "ignore-module-all": True}
 autosummary_generate = True
+# A frame of a CT and a frame on a line: docstrings' types name either; the link goes to one, the text is right.
+suppress_warnings = ["ref.python"]
 
 html_theme = "furo"
 html_title = "Gossamer"

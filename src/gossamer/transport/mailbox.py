@@ -1,0 +1,113 @@
+"""Sites that cannot reach each other meet in a folder that both can reach: local or synchronised, SFTP, S3, WebDAV.
+
+Law
+    1. Only sites of the roster are heard, and each is who its letters' signatures say. Whoever else can write in the
+       folder can delete and delay, and is told of; see ``mailbox_line``.
+    2. Whoever can read the folder sees lengths, times, and which boxes are used; see ``sealing`` and ``boxes``.
+    3. The folder is never the reason for an end: while it cannot be reached, frames wait.
+
+A folder is for one federation: two would write in each other's boxes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from pathlib import Path
+
+from cryptography import x509
+
+from gossamer.gossip.topology import SiteId
+from gossamer.transport.base import Transport
+from gossamer.transport.boxes import Folder
+from gossamer.transport.identity import Identity, site_id_of
+from gossamer.transport.line_messages import Hello
+from gossamer.transport.mailbox_line import MailboxLine
+from gossamer.transport.stores import Store
+from gossamer.wire.frame import Buffer, Frame
+from gossamer.wire.limits import Limits
+
+
+class MailboxTransport(Transport):
+    """This site's lines through one mailbox to some of its peers."""
+
+    def __init__(
+        self,
+        me: Identity,
+        peers: Mapping[SiteId, x509.Certificate],
+        *,
+        open_store: Callable[[], Store],
+        hello: Hello,
+        limits: Limits,
+        folder: Path,
+        on_refusal: Callable[[str, str], None] = lambda who, reason: None,
+    ) -> None:
+        """Lines that neither say nor hear anything; ``start`` begins.
+
+        Args:
+            me: this site.
+            peers: the identities of the others, by name.
+            open_store: opens the mailbox's folder; see ``store_address``.
+            hello: what this site says first.
+            limits: of frames.
+            folder: of this site, for what is coming in and for the letters' numbers; it lives as long as the journal.
+            on_refusal: told of each thing that was refused, and why.
+
+        Raises:
+            StorageError: what is kept about the letters cannot be read.
+        """
+        super().__init__()
+        self._reading, self._writing = Folder(open_store), Folder(open_store)  # a long way up delays no way down
+        self._inbox: asyncio.Queue[tuple[SiteId, Buffer]] = asyncio.Queue(maxsize=len(peers))
+        self._running: list[asyncio.Task[None]] = []
+        self.lines = {}
+        for name, certificate in peers.items():
+            own = folder / site_id_of(certificate)[:32]
+            own.mkdir(parents=True, exist_ok=True)
+            self.lines[name] = MailboxLine(
+                name,
+                me,
+                certificate,
+                hello,
+                limits=limits,
+                folder=own,
+                reading=self._reading,
+                writing=self._writing,
+                deliver=self._deliver,
+                on_peer_started=self._note_start,
+                on_refusal=on_refusal,
+            )
+
+    async def start(self) -> None:
+        """Begin to look into the mailbox."""
+        self._running = [asyncio.create_task(line.run()) for line in self.lines.values()]
+
+    async def send(self, to: SiteId, frame: Frame) -> None:
+        """See ``Transport``."""
+        await self.lines[to].send(frame)
+
+    async def receive(self) -> AsyncIterator[tuple[SiteId, Buffer]]:
+        """See ``Transport``."""
+        while True:
+            yield await self._inbox.get()
+
+    def expect(self, limits: Limits) -> None:
+        """See ``Transport``."""
+        for line in self.lines.values():
+            line.expect(limits)
+
+    async def close(self) -> None:
+        """See ``Transport``."""
+        for task in self._running:
+            task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
+        for line in self.lines.values():
+            line.close()
+        self._reading.close()
+        self._writing.close()
+
+    async def _deliver(self, sender: SiteId, frame: Buffer) -> None:
+        await self._inbox.put((sender, frame))
+
+    def _note_start(self, peer: SiteId) -> None:
+        self.on_peer_started(peer)
