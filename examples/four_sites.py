@@ -25,7 +25,7 @@ def main() -> int:
     """Set the four sites up, run them, and show what each has at its end; returns the worst exit status."""
     asked = argparse.ArgumentParser(description=__doc__)
     asked.add_argument("--out", type=Path, default=Path("federation"))
-    asked.add_argument("--patients", type=int, default=6, help="of each hospital; two of them for validation")
+    asked.add_argument("--patients", type=int, default=6, help="of each hospital; a third of them for validation")
     asked.add_argument("--rounds", type=int, default=24)
     asked.add_argument("--local-steps", type=int, default=10)
     given = asked.parse_args()
@@ -39,7 +39,7 @@ def set_up(out: Path, file: Path, patients: int, rounds: int, local_steps: int) 
     """What people do once: a key at each site, one file with all cards, which every site approves."""
     cohort = out / "cohort"
     if not cohort.exists():
-        gossamer("phantom", "--out", cohort, "--patients", patients, "--val", 2)
+        gossamer("phantom", "--out", cohort, "--patients", patients, "--val", max(1, patients // 3))
     draft = out / "draft.toml"
     draft.unlink(missing_ok=True)
     title = "Four hospitals on one machine"

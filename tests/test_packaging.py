@@ -74,7 +74,9 @@ def test_torch_and_numpy_are_among_them():
 
 def test_every_import_is_a_declared_dependency():
     """Otherwise it is there by chance, as long as another package brings it."""
-    declared = {canonicalize_name(requirement.name) for requirement in DEPENDENCIES}
+    extras = PROJECT["project"]["optional-dependencies"]
+    for_users = [Requirement(text) for name, texts in extras.items() if name not in {"dev", "docs"} for text in texts]
+    declared = {canonicalize_name(requirement.name) for requirement in (*DEPENDENCIES, *for_users)}
     providers = packages_distributions()
     undeclared = {
         package

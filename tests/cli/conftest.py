@@ -18,6 +18,7 @@ def run_main(monkeypatch, capsys):
         said = capsys.readouterr()
         return end.value.code, said.out, said.err
 
-    before = signal.getsignal(signal.SIGINT)
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     yield call
-    signal.signal(signal.SIGINT, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)

@@ -3,30 +3,33 @@
 import json
 
 import pytest
-import typer
 
-from gossamer.cli import main
-from gossamer.cli.audit import audit_app
 from gossamer.runtime.audit import LOG, AuditLog, Joined, Refused
-from gossamer.runtime.site_folder import SiteSettings, init_site
+from gossamer.transport.identity import new_identity, write_identity
+
+
+@pytest.fixture
+def empty(tmp_path):
+    """A site's folder with its identity, and no log yet."""
+    write_identity(new_identity("unito"), tmp_path)
+    return tmp_path
 
 
 @pytest.fixture
 def site(tmp_path):
-    folder = init_site(tmp_path / "unito", SiteSettings(name="unito", data="."))
-    log = AuditLog(folder.path, folder.identity)
+    """One with a log of four records."""
+    identity = new_identity("unito")
+    write_identity(identity, tmp_path)
+    log = AuditLog(tmp_path, identity)
     for peer in ("maastro", "[red]mskcc"):
         log.note(Joined(peer=peer, federation="ab" * 32))
     log.sign()
     log.note(Refused(peer="maastro", code="GOS-502", reason="\x1b[31mnan", times=1))
-    return folder.path
+    return tmp_path
 
 
 @pytest.fixture
 def gossamer_audit(run_main, monkeypatch):
-    app = typer.Typer(pretty_exceptions_enable=False)
-    app.add_typer(audit_app, name="audit")
-    monkeypatch.setattr(main, "app", app)
     monkeypatch.setenv("COLUMNS", "300")
     return lambda *words: run_main("audit", *words)
 
@@ -84,9 +87,8 @@ def test_of_a_damaged_log_the_records_before_are_shown(site, gossamer_audit):
 
 
 @pytest.mark.parametrize("command", ["verify", "show"])
-def test_no_log_is_said_in_words(command, tmp_path, gossamer_audit):
-    folder = init_site(tmp_path / "new", SiteSettings(name="new", data="."))
-    status, out, err = gossamer_audit(command, "--folder", folder.path)
+def test_no_log_is_said_in_words(command, empty, gossamer_audit):
+    status, out, err = gossamer_audit(command, "--folder", empty)
     assert (status, out) == (2, "")
     assert "it begins with the site's service" in err
 

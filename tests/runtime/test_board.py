@@ -25,6 +25,13 @@ class Wires(Transport):
         super().__init__()
         self.me, self.boards, self.cut, self.sent = me, boards, set(), []
 
+    @property
+    def states(self):
+        raise NotImplementedError
+
+    async def start(self):
+        raise NotImplementedError
+
     async def send(self, to, frame):
         while to in self.cut:
             await asyncio.sleep(0.005)

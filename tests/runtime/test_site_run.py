@@ -167,6 +167,35 @@ def test_sites_that_are_stopped_in_between_end_alike(federation, simulated):
         assert model.params[key].numpy().tobytes() == tensor.numpy().tobytes(), key
 
 
+def test_two_sites_that_only_dial_out_meet_in_a_folder(federation, simulated):
+    """B has no address either here: A reaches both by lines, B and C each other through the mailbox."""
+    text = federation.read_text()
+    address = SiteFolder(federation.parent / "B").settings.address
+    federation.write_text(text.replace(f'address = "{address}"\n', ""))
+    mailbox = federation.parent / "mailbox"
+    mailbox.mkdir()
+    for name in "ABC":
+        settings = federation.parent / name / SETTINGS
+        if name == "B":
+            settings.write_text(re.sub("(listen|address) = .*\n", "", settings.read_text()))
+        if name != "A":
+            settings.write_text(f"{settings.read_text()}\n[mailbox]\naddress = '{mailbox.as_uri()}'\n")
+        SiteFolder(federation.parent / name).approve(read_federation(federation))
+    asyncio.run(all_run(federation))
+    assert any(mailbox.rglob("*"))
+    model = read_model(run_of(federation, "C").folder / "model.safetensors")
+    for key, tensor in simulated["C"].items():
+        assert model.params[key].numpy().tobytes() == tensor.numpy().tobytes(), key
+
+
+def test_two_sites_without_any_way_are_told_so(federation):
+    address = SiteFolder(federation.parent / "B").settings.address
+    federation.write_text(federation.read_text().replace(f'address = "{address}"\n', ""))
+    SiteFolder(federation.parent / "C").approve(read_federation(federation))
+    with pytest.raises(ConfigurationError, match=r"a way to site B; .* \[mailbox\]"):
+        run_of(federation, "C")
+
+
 def test_a_run_that_has_ended_is_the_same_again(federation):
     first = asyncio.run(all_run(federation))
     assert asyncio.run(all_run(federation)) == first

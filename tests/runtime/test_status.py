@@ -28,7 +28,6 @@ PEER = PeerStatus(
     finished=False,
     bytes_sent=1000,
     bytes_received=2000,
-    streams=2,
 )
 GONE = PEER.model_copy(update={"site": "C", "reachable": False, "heard": None, "round_index": None, "behind": None})
 

@@ -46,6 +46,20 @@ ANNOUNCED = timedelta(days=30)
 """How long before its end a certificate's expiry is announced."""
 
 
+class MailboxSettings(BaseModel):
+    """A folder through which peers are reached that no line reaches.
+
+    Attributes:
+        address: ``file:///path``, ``sftp://``, ``s3://`` or ``webdav://`` (``transport.store_address``).
+        options: passwords and keys of that kind of address.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    address: str
+    options: dict[str, str] = Field(default_factory=dict)
+
+
 class SiteSettings(BaseModel):
     """What stands in ``site.toml``.
 
@@ -59,6 +73,7 @@ class SiteSettings(BaseModel):
             rest on fewer patients; 1 tells all.
         share_scores: whether the others learn how the model scored on this site's patients.
         threads: of PyTorch, where this machine should use others than the recipe says.
+        mailbox: the folder through which sites meet that both only dial out.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -71,6 +86,7 @@ class SiteSettings(BaseModel):
     smallest_count: int = Field(default=1, ge=1)
     share_scores: bool = True
     threads: int | None = Field(default=None, ge=1)
+    mailbox: MailboxSettings | None = None
 
     @field_validator("status")
     @classmethod
@@ -214,10 +230,9 @@ def init_site(path: Path, settings: SiteSettings) -> SiteFolder:
     write_identity(identity, path)
     card = Member(name=settings.name, address=settings.address, certificate=identity.pem)
     write_atomically(path / CARD, card_text(card))
-    values = settings.model_dump(exclude_defaults=True)
-    write_atomically(
-        path / SETTINGS, "".join(f"{key} = {json.dumps(value, ensure_ascii=False)}\n" for key, value in values.items())
-    )
+    values = settings.model_dump(exclude_defaults=True, exclude={"mailbox"})  # a table, which people write
+    lines = (f"{key} = {json.dumps(value, ensure_ascii=False)}\n" for key, value in values.items())
+    write_atomically(path / SETTINGS, "".join(lines), mode=0o600)  # a mailbox's password may come to stand in it
     site = SiteFolder(path)
     site.renew()
     return site

@@ -5,7 +5,7 @@
     <site>/runs/<federation>/board/                what sites told each other once
                             /data.sha256           the data this site joined with
                             /state-*.safetensors   node and trainer (``journal``)
-                            /incoming/             frames that have half come
+                            /incoming/             frames that have half come; mailbox/ likewise
                             /model.safetensors     the model, when it is there
                             /results.json          the table, when all have told
 
@@ -68,10 +68,9 @@ from gossamer.runtime.site_results import (
 )
 from gossamer.runtime.status import PeerStatus, SiteStatus, Stage, at_time
 from gossamer.runtime.status_endpoint import status_endpoint
+from gossamer.runtime.ways import transport_of
 from gossamer.segment.model_file import ModelRecord, read_model, write_model
 from gossamer.segment.score import score_case
-from gossamer.transport.grpc_lines import GrpcTransport, Peer
-from gossamer.transport.line_messages import PROTOCOLS, Hello
 from gossamer.watch import Watch
 from gossamer.wire.codec import decode
 from gossamer.wire.frame import Buffer, Frame
@@ -79,6 +78,17 @@ from gossamer.wire.limits import Limits
 from gossamer.wire.messages import Notice
 
 ARM = "gossip"
+
+END = "end"
+"""The topic on which a site says that it has everything."""
+
+LINGER_S = 3600.0
+"""How long a site that has everything stays for those that have not said so: an hour covers a reboot."""
+
+LAST_WORD_S = 5.0
+
+PORT_FREE_S = 10.0
+"""How long a port may stay taken after a stop: the process before is still ending."""
 
 UNKNOWN_NETWORK = Limits({}, {})
 
@@ -125,7 +135,9 @@ class SiteRun:
         self._dataset = _dataset_of(site, self.folder)
         self._early: dict[SiteId, Frame | Buffer] = {}
         self._audit = AuditLog(site.path, site.identity)
-        self.transport = self._transport()
+        self.transport = transport_of(
+            site, federation, limits=UNKNOWN_NETWORK, folder=self.folder, on_refusal=self._note_refusal
+        )
         self.board = Board(
             self.me,
             site.identity,
@@ -141,7 +153,7 @@ class SiteRun:
     @property
     def peers(self) -> tuple[SiteId, ...]:
         """The other sites."""
-        return tuple(self.transport.lines)
+        return tuple(sorted(self.transport.states))
 
     async def run(self) -> FederationResults:
         """Do what is left to do, to the end of the run.
@@ -168,13 +180,20 @@ class SiteRun:
             await self.transport.close()
 
     async def _listen(self) -> None:
-        try:
-            await self.transport.start()
-        except ConnectionError as error:
-            raise ListenError(
-                f"wanted to listen on {self._site.settings.listen}; found that it cannot be had; is the site running "
-                "already, or is that not an address of this machine? correct 'listen' in site.toml"
-            ) from error
+        """Start the ways to the peers; a port that a process before has hardly left is tried again."""
+        until_s = time.monotonic() + PORT_FREE_S
+        while True:
+            try:
+                await self.transport.start()
+            except ConnectionError as error:
+                if time.monotonic() > until_s:
+                    raise ListenError(
+                        f"wanted to listen on {self._site.settings.listen}; found that it cannot be had; is the site "
+                        "running already, or is that not an address of this machine? correct 'listen' in site.toml"
+                    ) from error
+                await asyncio.sleep(0.5)
+            else:
+                return
 
     def status(self) -> SiteStatus:
         """How this site gets on."""
@@ -200,17 +219,18 @@ class SiteRun:
     def _waited_for(self, progress: Progress) -> tuple[SiteId, ...]:
         if self._stage == "joining":
             return self.board.missing(JOIN) or self.board.missing(PLAN)
-        return self.board.missing(RESULT) if self._stage == "waiting for results" else progress.waits_for
+        topic = {"waiting for results": RESULT, "done": END}.get(self._stage or "")
+        return self.board.missing(topic) if topic else progress.waits_for
 
     def _peer_status(self, peer: SiteId, progress: Progress) -> PeerStatus:
-        line = self.transport.lines[peer].state
+        way = self.transport.states[peer]
         heard = progress.heard.get(peer)
         round_index = self.service.round_of(heard.exchange) if self.service and heard else None
         return PeerStatus(
             site=peer,
-            reachable=line.is_up,
-            since=at_time(line.since_s),
-            refusal=line.refusal,
+            reachable=way.is_up,
+            since=at_time(way.since_s),
+            refusal=way.refusal,
             joined=peer not in self.board.missing(JOIN),
             agreed=peer not in self.board.missing(PLAN),
             heard=at_time(heard.at_s) if heard else None,
@@ -218,9 +238,8 @@ class SiteRun:
             behind=None if round_index is None else progress.round_index - round_index,
             shares=self.service.absorbed.get(peer, 0) if self.service else 0,
             finished=peer not in self.board.missing(RESULT),
-            bytes_sent=line.bytes_sent,
-            bytes_received=line.bytes_received,
-            streams=line.streams,
+            bytes_sent=way.bytes_sent,
+            bytes_received=way.bytes_received,
         )
 
     async def _join(self) -> Joined:
@@ -299,11 +318,25 @@ class SiteRun:
             write_atomically(self.folder / "results.json", results.model_dump_json(indent=1) + "\n")
             self._stage = "done"
             self._audit.sign()
-            await _beside(working, self.board.told())
+            await _beside(working, self._linger())
             return results
         finally:
             working.cancel()
             await asyncio.gather(working, return_exceptions=True)
+
+    async def _linger(self) -> None:
+        """Stay until every peer has everything: who leaves before may leave another waiting for ever.
+
+        The last word between two cannot be known to have come; so it is waited for a little, and no longer.
+        """
+        await self.board.post(END, b"{}")
+        for seconds, heard in ((LINGER_S, self.board.everyone(END)), (LAST_WORD_S, self.board.told())):
+            try:
+                async with asyncio.timeout(seconds):
+                    await heard
+            except TimeoutError:
+                others = ", ".join(self.board.missing(END) or self.board.untold)
+                self._watch.say(f"It is not known whether site {others} has all results. The same command again asks.")
 
     def _prepare(self, plan: Plan) -> PreparedDataset:
         total = len(self._dataset.cases)
@@ -373,22 +406,6 @@ class SiteRun:
             model_sha256=model_sha256,
             sites=(self.me, *self.peers),
             told=self.board.notices(RESULT),
-        )
-
-    def _transport(self) -> GrpcTransport:
-        peers = {
-            SiteId(member.name): Peer(SiteId(member.name), member.identity, member.address)
-            for member in self._federation.settings.sites
-        }
-        return GrpcTransport(
-            peers.pop(self.me),
-            peers,
-            certificate=lambda: self._site.tls,
-            hello=Hello(protocols=PROTOCOLS, release=__version__, federation=self._federation.sha256),
-            limits=UNKNOWN_NETWORK,
-            folder=self.folder / "incoming",
-            listen=self._site.settings.listen,
-            on_refusal=self._note_refusal,
         )
 
     async def _receive_notices(self) -> None:

@@ -33,7 +33,6 @@ class PeerStatus(BaseModel):
         finished: whether it has told its results.
         bytes_sent: to it, since this process began.
         bytes_received: from it, likewise.
-        streams: how often a line to it came up.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
@@ -51,7 +50,6 @@ class PeerStatus(BaseModel):
     finished: bool
     bytes_sent: int
     bytes_received: int
-    streams: int
 
 
 class SiteStatus(BaseModel):

@@ -7,11 +7,31 @@ one who proved to be it. What must not be lost is the node's to send again.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
 
 from gossamer.gossip.topology import SiteId
 from gossamer.wire.frame import Buffer, Frame
 from gossamer.wire.limits import Limits
+
+
+@dataclass
+class PeerState:
+    """What the way to a peer is like, for people.
+
+    Attributes:
+        is_up: whether something gets through.
+        since_s: when that last changed (Unix time).
+        bytes_sent: what was sent again included.
+        bytes_received: likewise.
+        refusal: why the other end, or this one, does not speak; None where nothing was refused.
+    """
+
+    is_up: bool = False
+    since_s: float = 0.0
+    bytes_sent: int = 0
+    bytes_received: int = 0
+    refusal: str | None = None
 
 
 class Transport(ABC):
@@ -20,6 +40,19 @@ class Transport(ABC):
     def __init__(self) -> None:
         self.on_peer_started: Callable[[SiteId], None] = lambda peer: None
         """Told when a peer's process is another than the one this site spoke with before."""
+
+    @property
+    @abstractmethod
+    def states(self) -> Mapping[SiteId, PeerState]:
+        """Of the way to each peer."""
+
+    @abstractmethod
+    async def start(self) -> int | None:
+        """Begin; returns the port it listens on, if it does.
+
+        Raises:
+            ConnectionError: the address to listen on is taken or not this machine's.
+        """
 
     @abstractmethod
     async def send(self, to: SiteId, frame: Frame) -> None:

@@ -28,7 +28,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from gossamer.errors import PeerError
 from gossamer.gossip.topology import SiteId
-from gossamer.transport.base import Transport
+from gossamer.transport.base import PeerState, Transport
 from gossamer.transport.identity import TlsCertificate, site_id_of, site_id_of_tls_name, tls_name
 from gossamer.transport.line import Line, Stream
 from gossamer.transport.line_messages import CHUNK_BYTES, HASH_BYTES, NUMBER_BYTES, Hello
@@ -113,6 +113,11 @@ class GrpcTransport(Transport):
         self._by_id = {peer.site_id: peer for peer in peers.values()}
         self._server: grpc.aio.Server | None = None
         self._dialling: list[asyncio.Task[None]] = []
+
+    @property
+    def states(self) -> Mapping[SiteId, PeerState]:
+        """See ``Transport``."""
+        return {peer: line.state for peer, line in self.lines.items()}
 
     async def start(self) -> int | None:
         """Listen and dial; returns the port it listens on.

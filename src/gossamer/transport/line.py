@@ -20,6 +20,7 @@ from pathlib import Path
 
 from gossamer.errors import LineRefusedError, OtherFederationError, OtherProtocolError, PeerError
 from gossamer.gossip.topology import SiteId
+from gossamer.transport.base import PeerState
 from gossamer.transport.incoming import Incoming
 from gossamer.transport.line_messages import (
     CHUNK_BYTES,
@@ -64,24 +65,14 @@ class Stream(ABC):
 
 
 @dataclass
-class LineState:
+class LineState(PeerState):
     """What a line is like, for people.
 
     Attributes:
-        is_up: whether there is a stream.
-        since_s: when that last changed (Unix time).
         streams: how many there have been.
-        bytes_sent: of frames, chunks that were sent again included.
-        bytes_received: likewise.
-        refusal: why the other end, or this one, does not speak; None where nothing was refused.
     """
 
-    is_up: bool = False
-    since_s: float = 0.0
     streams: int = 0
-    bytes_sent: int = 0
-    bytes_received: int = 0
-    refusal: str | None = None
 
 
 class Line:

@@ -13,12 +13,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from cryptography import x509
 
 from gossamer.gossip.topology import SiteId
-from gossamer.transport.base import Transport
+from gossamer.transport.base import PeerState, Transport
 from gossamer.transport.boxes import Folder
 from gossamer.transport.identity import Identity, site_id_of
 from gossamer.transport.line_messages import Hello
@@ -26,6 +27,9 @@ from gossamer.transport.mailbox_line import MailboxLine
 from gossamer.transport.stores import Store
 from gossamer.wire.frame import Buffer, Frame
 from gossamer.wire.limits import Limits
+
+LAST_WORD_S = 10.0
+"""A folder that takes no letter for so long is away; the next process says it."""
 
 
 class MailboxTransport(Transport):
@@ -78,6 +82,11 @@ class MailboxTransport(Transport):
                 on_refusal=on_refusal,
             )
 
+    @property
+    def states(self) -> Mapping[SiteId, PeerState]:
+        """See ``Transport``."""
+        return {peer: line.state for peer, line in self.lines.items()}
+
     async def start(self) -> None:
         """Begin to look into the mailbox."""
         self._running = [asyncio.create_task(line.run()) for line in self.lines.values()]
@@ -101,6 +110,9 @@ class MailboxTransport(Transport):
         for task in self._running:
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LAST_WORD_S):
+                await asyncio.gather(*(line.say_last() for line in self.lines.values()))
         for line in self.lines.values():
             line.close()
         self._reading.close()

@@ -27,6 +27,7 @@ from cryptography import x509
 
 from gossamer.errors import ResourceError
 from gossamer.gossip.topology import SiteId
+from gossamer.transport.base import PeerState
 from gossamer.transport.boxes import Folder
 from gossamer.transport.correspondence import Correspondence
 from gossamer.transport.identity import Identity, site_id_of
@@ -50,25 +51,15 @@ RETRY_S = (1.0, 60.0)
 
 
 @dataclass
-class MailboxState:
-    """What a line through a mailbox is like, for people.
+class MailboxState(PeerState):
+    """What a line through a mailbox is like, for people; up while the folder answers, bytes of sealed parts.
 
     Attributes:
-        is_up: whether the folder answered when it was last asked.
-        since_s: when that last changed (Unix time).
         heard_s: when a new letter of the peer was last read (Unix time); 0 before the first.
-        bytes_sent: of sealed parts, those that were sent again included.
-        bytes_received: likewise.
-        refusal: why the two do not speak, or the peer does not take what is offered; None where nothing is refused.
         trouble: what the folder, or this site's disk, said when it last failed; None when it works again.
     """
 
-    is_up: bool = False
-    since_s: float = 0.0
     heard_s: float = 0.0
-    bytes_sent: int = 0
-    bytes_received: int = 0
-    refusal: str | None = None
     trouble: str | None = None
 
 
@@ -179,6 +170,12 @@ class MailboxLine:
         self._limits = limits
         self._receiver.expect(limits)
         self._stirred.set()
+
+    async def say_last(self) -> None:
+        """Say what is still to be said, after ``run`` has ended: that a frame was taken, or the peer waits for ever."""
+        if self._letters.owes_word:
+            with suppress(ConnectionError, ResourceError):
+                await self._letters.say(self._hello, self._receiver.asking(), *self._offer)
 
     def close(self) -> None:
         """Let go of what is coming in; what has come stays on the disk."""
