@@ -6,8 +6,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from gossamer.errors import ConfigurationError, IdentityError, UsageError
+from gossamer.runtime.audit import LOG
 from gossamer.runtime.federation_file import add_site, new_federation, read_card, read_federation
-from gossamer.runtime.site_folder import CARD, TLS, SiteFolder, SiteSettings, init_site
+from gossamer.runtime.site_folder import CARD, SETTINGS, TLS, SiteFolder, SiteSettings, init_site
 
 
 @pytest.fixture
@@ -35,7 +36,8 @@ def test_only_the_owner_reads_keys_and_looks_into_the_folder(site):
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in site.path.iterdir()}
     secret = {name for name, mode in modes.items() if mode & 0o077 == 0}
     holds_key = {path.name for path in site.path.iterdir() if "PRIVATE KEY" in path.read_text()}
-    assert holds_key == secret == {"identity.key", "tls.pem", "site.toml", "audit.jsonl"}
+    assert holds_key == {"identity.key", TLS}
+    assert secret == holds_key | {SETTINGS, LOG}  # a mailbox's password, and what the site did
     assert stat.S_IMODE(site.path.stat().st_mode) == 0o700
 
 
