@@ -48,6 +48,9 @@ ANSWER_S = 20
 """A peer that leaves a ping unanswered is taken for gone: a hung process, a half-open connection, a firewall that
 forgot."""
 
+ENDED = (grpc.RpcError, grpc.aio.BaseError, asyncio.InvalidStateError)
+"""What gRPC raises where a stream has ended, by which end, and how far it had noticed (``UsageError`` among them)."""
+
 
 @dataclass(frozen=True)
 class Peer:
@@ -113,6 +116,7 @@ class GrpcTransport(Transport):
         self._by_id = {peer.site_id: peer for peer in peers.values()}
         self._server: grpc.aio.Server | None = None
         self._dialling: list[asyncio.Task[None]] = []
+        self._answering: set[asyncio.Task[None]] = set()
 
     @property
     def states(self) -> Mapping[SiteId, PeerState]:
@@ -147,9 +151,10 @@ class GrpcTransport(Transport):
 
     async def close(self) -> None:
         """See ``Transport``."""
-        for task in self._dialling:
+        speaking = [*self._dialling, *self._answering]
+        for task in speaking:
             task.cancel()
-        await asyncio.gather(*self._dialling, return_exceptions=True)
+        await asyncio.gather(*speaking, return_exceptions=True)
         if self._server is not None:
             await self._server.stop(grace=1.0)
 
@@ -188,6 +193,16 @@ class GrpcTransport(Transport):
             self._on_refusal("a caller", "its certificate is not signed by the identity of the site it names")
             await context.abort(grpc.StatusCode.UNAUTHENTICATED, "not a site of this federation")
             return
+        # A task of its own, which can be cancelled without a word from gRPC: a handler that is cancelled is logged.
+        speaking = asyncio.create_task(self._speak_with_caller(peer, context))
+        self._answering.add(speaking)
+        try:
+            await asyncio.wait({speaking})
+        finally:
+            speaking.cancel()
+            self._answering.discard(speaking)
+
+    async def _speak_with_caller(self, peer: Peer, context: grpc.aio.ServicerContext[bytes, bytes]) -> None:
         with suppress(ConnectionError):
             await self._speak(peer, _Answered(context))
 
@@ -241,7 +256,7 @@ class _Dialled(Stream):
     async def read(self) -> bytes | None:
         try:
             data = await self._call.read()
-        except (grpc.aio.AioRpcError, asyncio.InvalidStateError) as error:
+        except ENDED as error:
             raise ConnectionError(str(error)) from error
         return data if isinstance(data, bytes) else None  # else grpc.aio.EOF
 
@@ -249,7 +264,7 @@ class _Dialled(Stream):
         try:
             async with self._one:
                 await self._call.write(data)
-        except (grpc.aio.AioRpcError, asyncio.InvalidStateError) as error:
+        except ENDED as error:
             raise ConnectionError(str(error)) from error
 
     async def close(self) -> None:
@@ -261,13 +276,13 @@ class _Answered(Stream):
 
     def __init__(self, context: grpc.aio.ServicerContext[bytes, bytes]) -> None:
         self._context = context
-        self._handler = asyncio.current_task()
+        self._speaker = asyncio.current_task()
         self._one = asyncio.Lock()
 
     async def read(self) -> bytes | None:
         try:
             data = await self._context.read()
-        except (grpc.RpcError, grpc.aio.InternalError, asyncio.InvalidStateError) as error:
+        except ENDED as error:
             raise ConnectionError(str(error)) from error
         return data if isinstance(data, bytes) else None  # else grpc.aio.EOF
 
@@ -275,13 +290,13 @@ class _Answered(Stream):
         try:
             async with self._one:
                 await self._context.write(data)
-        except (grpc.RpcError, grpc.aio.InternalError, asyncio.InvalidStateError) as error:
+        except ENDED as error:
             raise ConnectionError(str(error)) from error
 
     async def close(self) -> None:
-        """The handler's end ends the call; so another end it by ending the handler."""
-        if self._handler is not None and self._handler is not asyncio.current_task():
-            self._handler.cancel()
+        """The speaker's end ends the call; so others end it by ending the speaker."""
+        if self._speaker is not None and self._speaker is not asyncio.current_task():
+            self._speaker.cancel()
 
 
 _OPTIONS: list[tuple[str, Any]] = [
