@@ -124,11 +124,6 @@ class Board:
         for notice in self._notices.values():
             self._send(peer, notice)
 
-    @property
-    def untold(self) -> tuple[SiteId, ...]:
-        """Peers to whom something is still on its way."""
-        return tuple(sorted({peer for peer, _topic, _author in self._sending}))
-
     async def told(self) -> None:
         """Wait until every peer has all there is."""
         while self._sending:

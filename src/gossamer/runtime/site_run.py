@@ -18,6 +18,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -86,6 +87,7 @@ LINGER_S = 3600.0
 """How long a site that has everything stays for those that have not said so: an hour covers a reboot."""
 
 LAST_WORD_S = 5.0
+"""By then all have everything; only who hears that this site has it too may leave at once."""
 
 PORT_FREE_S = 10.0
 """How long a port may stay taken after a stop: the process before is still ending."""
@@ -330,13 +332,15 @@ class SiteRun:
         The last word between two cannot be known to have come; so it is waited for a little, and no longer.
         """
         await self.board.post(END, b"{}")
-        for seconds, heard in ((LINGER_S, self.board.everyone(END)), (LAST_WORD_S, self.board.told())):
-            try:
-                async with asyncio.timeout(seconds):
-                    await heard
-            except TimeoutError:
-                others = ", ".join(self.board.missing(END) or self.board.untold)
-                self._watch.say(f"It is not known whether site {others} has all results. The same command again asks.")
+        try:
+            async with asyncio.timeout(LINGER_S):
+                await self.board.everyone(END)
+        except TimeoutError:
+            others = ", ".join(self.board.missing(END))
+            self._watch.say(f"It is not known whether site {others} has all results. The same command again asks.")
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LAST_WORD_S):
+                await self.board.told()
 
     def _prepare(self, plan: Plan) -> PreparedDataset:
         total = len(self._dataset.cases)
