@@ -65,11 +65,9 @@ def run(out: Path, file: Path) -> int:
     running = {}
     for name in SITES:
         site = out / f"site-{name}"
-        with (site / "log.txt").open("w") as log:
-            command = ["site", "run", file, "--folder", site, "--json"]
-            running[name] = subprocess.Popen(
-                [*words(*command)], stdout=(site / "table.json").open("w"), stderr=log, text=True
-            )
+        command = words("site", "run", file, "--folder", site, "--json")
+        with (site / "log.txt").open("w") as log, (site / "table.json").open("w") as table:
+            running[name] = subprocess.Popen(command, stdout=table, stderr=log)
     at_the_same_time = ThreadPoolExecutor(len(SITES))
     try:
         while any(process.poll() is None for process in running.values()):

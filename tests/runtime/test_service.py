@@ -13,6 +13,9 @@ from gossamer.transport.grpc_lines import Peer
 from gossamer.transport.identity import new_identity
 
 ADDRESSES = {"A": "127.0.0.1", "B": "127.0.0.2", "C": "127.0.0.3", "D": "127.0.0.4"}
+OUTLASTING_CUTS = 30
+"""Rounds that take longer than the first cuts are away, on a fast machine too."""
+
 IDENTITIES = {name: new_identity(name) for name in ADDRESSES}
 
 
@@ -60,8 +63,8 @@ def unused_ports():
 def hospitals(simulation, live_site, tmp_path):
     """The sites of a simulation as real ones."""
 
-    def make(trainer, algorithm="sweep"):
-        sites = simulation(algorithm, rounds=4, trainer=trainer, resend_after_s=3600.0)._sites
+    def make(trainer, algorithm="sweep", rounds=4):
+        sites = simulation(algorithm, rounds=rounds, trainer=trainer, resend_after_s=3600.0)._sites
         ports = unused_ports()
         return [
             Hospital(name, site.node, trainer, folder=tmp_path, ports=ports, live=live_site)
@@ -75,8 +78,8 @@ def hospitals(simulation, live_site, tmp_path):
 def simulated(simulation):
     """The models that a simulation of the same sites ends with."""
 
-    def run(trainer, algorithm="sweep"):
-        return simulation(algorithm, rounds=4, trainer=trainer, resend_after_s=3600.0).run().params
+    def run(trainer, algorithm="sweep", rounds=4):
+        return simulation(algorithm, rounds=rounds, trainer=trainer, resend_after_s=3600.0).run().params
 
     return run
 
@@ -116,12 +119,12 @@ def test_real_sites_end_with_the_bits_of_the_simulation(hospitals, simulated, tr
 def test_power_cuts_at_any_moment_change_no_bit(hospitals, simulated, trainer, bits, seed):
     async def run():
         chance = random.Random(seed)
-        sites = hospitals(trainer)
+        sites = hospitals(trainer, rounds=OUTLASTING_CUTS)
         models = await models_of(sites, lambda site: with_cuts(site, chance))
         assert sum(site.starts for site in sites) > 4
         return models
 
-    assert bits(asyncio.run(run())) == bits(simulated(trainer))
+    assert bits(asyncio.run(run())) == bits(simulated(trainer, rounds=OUTLASTING_CUTS))
 
 
 def test_training_that_fails_ends_the_site_with_its_reason(hospitals, trainer):
