@@ -3,14 +3,19 @@
 import asyncio
 import random
 import socket
+from types import MappingProxyType
 
 import pytest
 
 from gossamer.errors import DiskFullError, ScheduleError
 from gossamer.node.node import Node
 from gossamer.runtime.journal import Journal
+from gossamer.runtime.service import SiteService
+from gossamer.transport.base import Transport
 from gossamer.transport.grpc_lines import Peer
 from gossamer.transport.identity import new_identity
+from gossamer.wire.codec import encode
+from gossamer.wire.messages import Notice
 
 ADDRESSES = {"A": "127.0.0.1", "B": "127.0.0.2", "C": "127.0.0.3", "D": "127.0.0.4"}
 OUTLASTING_CUTS = 30
@@ -153,4 +158,69 @@ def test_a_disk_that_keeps_nothing_ends_the_site_before_it_promises(hospitals, t
             await first.run()
 
     with pytest.raises(DiskFullError):
+        asyncio.run(run())
+
+
+class Sink(Transport):
+    """Takes whatever is sent, and delivers what it was given."""
+
+    states = MappingProxyType({})
+
+    def __init__(self, *received):
+        super().__init__()
+        self.received = received
+
+    async def start(self):
+        pass
+
+    async def send(self, to, frame):
+        pass
+
+    async def receive(self):
+        for each in self.received:
+            yield each
+        await asyncio.Event().wait()
+
+    def expect(self, limits):
+        pass
+
+    async def close(self):
+        pass
+
+
+def test_a_notice_that_cannot_be_kept_ends_the_site_instead_of_its_hearing(simulation, trainer, tmp_path):
+    """Else it would go on, called healthy, and hear nobody any more."""
+
+    async def fail(_sender, _notice):
+        raise DiskFullError("wanted to write a notice; found no room")
+
+    async def run():
+        node = simulation(trainer=trainer)._sites["A"].node
+        service = SiteService(
+            node,
+            trainer("A"),
+            Sink(("B", encode(Notice("f" * 64, "join", "B", b"{}", b"signature")))),
+            Journal(tmp_path),
+            local_steps=2,
+            on_notice=fail,
+        )
+        async with asyncio.timeout(20):
+            await service.run(id)
+
+    with pytest.raises(DiskFullError, match="a notice"):
+        asyncio.run(run())
+
+
+def test_an_audit_log_that_cannot_be_written_ends_the_site(simulation, trainer, tmp_path):
+    class Full:
+        def note(self, _entry):
+            raise DiskFullError("wanted to write audit.jsonl; found no room")
+
+    async def run():
+        node = simulation(trainer=trainer)._sites["A"].node
+        service = SiteService(node, trainer("A"), Sink(), Journal(tmp_path), local_steps=2, audit=Full())
+        async with asyncio.timeout(20):
+            await service.run(id)
+
+    with pytest.raises(DiskFullError, match="audit"):
         asyncio.run(run())

@@ -131,6 +131,11 @@ class Node:
             return tuple(each.receiver for each in self._ledger.outstanding)
         return ()
 
+    @property
+    def absorbed(self) -> dict[SiteId, int]:
+        """How many shares of each peer were absorbed."""
+        return self._ledger.absorbed
+
     def handle(self, event: Event, now: float) -> list[Action]:
         """Take in what happened.
 

@@ -14,9 +14,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from gossamer.errors import PeerError
 from gossamer.gossip.algorithm import Params
@@ -134,12 +134,12 @@ class SiteService:
             self.progress.loss = kept.loss
         self._node = node
         self._trainer_state = trainer.state()
-        self._events: asyncio.Queue[Event | _PhaseEnded] = asyncio.Queue()
+        self._events: asyncio.Queue[Event | _PhaseEnded | BaseException] = asyncio.Queue()
         self._on_notice = on_notice
         self._early = early
         self._audit = audit
-        self._sending: dict[tuple[SiteId, type, int], asyncio.Task[None]] = {}
-        self._training: asyncio.Task[None] | None = None
+        self._working: set[asyncio.Task[None]] = set()
+        self._sending: set[tuple[SiteId, type, int]] = set()
         self._writing: asyncio.Task[None] | None = None
         self._on_finish: Callable[[Params], None] = lambda model: None
 
@@ -154,13 +154,13 @@ class SiteService:
             ScheduleError: training fails.
         """
         self._on_finish = on_finish
-        receiving = asyncio.create_task(self._receive())
+        self._beside(self._receive())
         try:
             await self._hand_in(Started())
             while True:
                 await self._hand_in(await self._next_event())
         finally:
-            tasks = [receiving, *self._sending.values(), *([self._training] if self._training else [])]
+            tasks: list[asyncio.Task[None]] = list(self._working)
             for task in tasks:
                 task.cancel()
             if self._writing is not None:
@@ -169,19 +169,33 @@ class SiteService:
 
     async def _next_event(self) -> Event | _PhaseEnded:
         """What comes first: a message, the end of training, or the time the node asked for."""
-        if self._training is not None and self._training.done():
-            self._training.result()  # raises what training raised
         wake_at_s = self._node.wake_at_s
         try:
             async with asyncio.timeout(None if wake_at_s is None else max(0.0, wake_at_s - time.monotonic())):
-                return await self._events.get()
+                event = await self._events.get()
         except TimeoutError:
             return Woke()
+        if isinstance(event, BaseException):
+            raise event
+        return event
+
+    def _beside(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Let something go on beside the loop; what it fails with ends the site, unless it was cancelled."""
+        task = asyncio.create_task(work)
+        self._working.add(task)
+
+        def note_end(task: asyncio.Task[None]) -> None:
+            self._working.discard(task)
+            if not task.cancelled() and (failure := task.exception()) is not None:
+                self._events.put_nowait(failure)
+
+        task.add_done_callback(note_end)
+        return task
 
     @property
     def absorbed(self) -> Mapping[SiteId, int]:
         """How many shares of each peer this site took in."""
-        return self._node.snapshot().absorbed
+        return self._node.absorbed
 
     def round_of(self, exchange: int) -> int:
         """The round that an exchange belongs to, from 0."""
@@ -230,7 +244,7 @@ class SiteService:
             await self._perform(action)
         match event, actions:
             case Received(sender, ShareMessage() as message), [Persist(), *_]:
-                await self._note(ShareReceived, sender, message)
+                await self._note(ShareReceived, sender, message.envelope.exchange, encode(message))
         self.progress.waits_for = self._node.waits_for
 
     async def _perform(self, action: Action) -> None:
@@ -243,7 +257,7 @@ class SiteService:
             case Send(to, message):
                 self._send(to, message)
             case Train():
-                self._training = asyncio.create_task(self._train(action))
+                self._beside(self._train(action))
             case Finish(params):
                 self._on_finish(params)
 
@@ -252,38 +266,31 @@ class SiteService:
         key = (to, type(message), message.envelope.exchange)
         if key in self._sending:
             return
-        task = asyncio.create_task(self._hand_over(to, message))
-        self._sending[key] = task
-        task.add_done_callback(lambda _: self._sending.pop(key, None))
+        self._sending.add(key)
+        self._beside(self._hand_over(to, message)).add_done_callback(lambda _: self._sending.discard(key))
 
     async def _hand_over(self, to: SiteId, message: Message) -> None:
         frame = encode(message)
         await self._transport.send(to, frame)
         if isinstance(message, ShareMessage):
-            await self._note(ShareSent, to, message)
+            await self._note(ShareSent, to, message.envelope.exchange, frame)
 
-    async def _note(self, kind: type[ShareSent | ShareReceived], peer: SiteId, message: ShareMessage) -> None:
+    async def _note(self, kind: type[ShareSent | ShareReceived], peer: SiteId, exchange: int, frame: Frame) -> None:
         """Note in the audit log that a share has left or come."""
         if self._audit is not None:
-            frame = encode(message)
-            exchange, size_bytes = message.envelope.exchange, frame.size_bytes
             sha256 = (await asyncio.to_thread(lambda: frame.body_sha256)).hex()
-            entry = kind(peer=peer, exchange=exchange, size_bytes=size_bytes, sha256=sha256)
+            entry = kind(peer=peer, exchange=exchange, size_bytes=frame.size_bytes, sha256=sha256)
             await asyncio.to_thread(self._audit.note, entry)
 
     async def _train(self, work: Train) -> None:
         began_s = time.monotonic()
-        try:
-            result = await asyncio.to_thread(
-                self._trainer.fit,
-                work.params,
-                steps=self._local_steps,
-                round_index=work.round_index,
-                teachers=work.teachers,
-            )
-        except BaseException:
-            await self._events.put(Woke())  # the loop looks at how training ended
-            raise
+        result = await asyncio.to_thread(
+            self._trainer.fit,
+            work.params,
+            steps=self._local_steps,
+            round_index=work.round_index,
+            teachers=work.teachers,
+        )
         self.progress.phase_s = time.monotonic() - began_s
         trained = Trained(work.round_index, result.params)
         await self._events.put(_PhaseEnded(trained, self._trainer.state(), result.loss))
