@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -39,7 +38,7 @@ def check(
 
     The exit status is 0 where nothing is at fault. Nothing is changed, here or at a peer.
     """
-    from gossamer.cli.console import Teller
+    from gossamer.cli.console import Teller, results_console
     from gossamer.runtime.preflight import check_site, exit_status
 
     teller = Teller()
@@ -48,9 +47,7 @@ def check(
     if as_json:
         _print_json(findings, status)
     else:
-        from rich.console import Console
-
-        Console(width=None if sys.stdout.isatty() else COLUMNS).print(_table(findings))
+        results_console(COLUMNS).print(_table(findings))
     faults, warnings = (sum(each.state == state for each in findings) for state in ("fault", "warning"))
     counted = f"{len(findings)} findings, {warnings} warnings, {faults} faults"
     teller.say(f"{counted}. Each code has a page in docs/reference/errors.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +21,11 @@ SECONDS_BETWEEN_LINES = 60.0
 
 SECONDS_BETWEEN_TICKS = 5.0
 """How often a log looks whether a line is due: a phase that lasts long must not look like one that hangs."""
+
+
+def results_console(columns: int = WIDE) -> Console:
+    """Where results are printed: the terminal at its width, a file or a pipe at ``columns``."""
+    return Console(width=None if sys.stdout.isatty() else columns)
 
 
 class Teller:

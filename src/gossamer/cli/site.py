@@ -59,11 +59,8 @@ def run(
 ) -> None:
     """Join, train, gossip, and end with the model and all sites' results. Stopped, the same command goes on."""
     import asyncio
-    import sys
 
-    from rich.console import Console
-
-    from gossamer.cli.console import WIDE, Teller
+    from gossamer.cli.console import Teller, results_console
     from gossamer.cli.site_table import results_table
     from gossamer.runtime.federation_file import read_federation
     from gossamer.runtime.site_folder import SiteFolder
@@ -78,8 +75,8 @@ def run(
     if as_json:
         typer.echo(results.model_dump_json(indent=1))
     else:
-        Console(width=None if sys.stdout.isatty() else WIDE).print(results_table(results))
-    typer.echo(f"{site_run.folder / 'model.safetensors'}: the model. Next: gossamer predict --help", err=True)
+        results_console().print(results_table(results))
+    typer.echo(f"{site_run.model}: the model. Next: gossamer predict --help", err=True)
 
 
 @site_app.command()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -102,11 +101,8 @@ def show_results(results: StudyResults, folder: Path, *, as_json: bool = False) 
     if as_json:
         typer.echo(results.model_dump_json(indent=1))
     else:
-        from rich.console import Console
-
-        from gossamer.cli.console import WIDE
+        from gossamer.cli.console import results_console
         from gossamer.study.summary import closing_table
 
-        console = Console(width=None if sys.stdout.isatty() else WIDE)
-        console.print(closing_table(results, folder / CASES))
+        results_console().print(closing_table(results, folder / CASES))
     typer.echo(f"{folder / REPORT}: open it in a browser.", err=True)

@@ -15,7 +15,7 @@ import json
 import math
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import reduce
 from typing import Any, TypeVar
@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from gossamer.data.dataset import Dataset
 from gossamer.data.description import Case
 from gossamer.errors import DataError, PlanError
-from gossamer.units import ZYX
+from gossamer.units import ZYX, ShapeZYX
 
 HU_LOWEST, HU_HIGHEST = -1024, 3071
 """The 12 bits of CT; what lies beyond is counted at the ends."""
@@ -136,15 +136,16 @@ def fingerprint_of_case(voxels: NDArray[Any], masks: Mapping[str, NDArray[np.boo
         inside |= mask
     hu = np.rint(np.clip(voxels[inside], HU_LOWEST, HU_HIGHEST)).astype(np.int64)
     counts = np.bincount(hu - HU_LOWEST)
-    z, y, x = ({max(1, round(s * SPACING_BINS_PER_MM)): 1} for s in spacing_mm)
-    extent_z, extent_y, extent_x = ({round(n * s): 1} for n, s in zip(voxels.shape, spacing_mm, strict=True))
-    return Fingerprint(
-        cases=1,
-        annotated=dict.fromkeys(masks, 1),
+    z, y, x = voxels.shape
+    return replace(
+        _of_description((z, y, x), spacing_mm, masks),
         hu={int(bin_) + HU_LOWEST: int(counts[bin_]) for bin_ in np.flatnonzero(counts)},
-        spacing=(z, y, x),
-        extent=(extent_z, extent_y, extent_x),
     )
+
+
+def fingerprint_without_image(case: Case) -> Fingerprint:
+    """What a case's description tells of its fingerprint: all but HU."""
+    return _of_description(case.shape, case.spacing_mm, case.annotated)
 
 
 def fingerprint_of(dataset: Dataset, cases: Iterable[Case]) -> Fingerprint:
@@ -205,6 +206,17 @@ def mean_and_sd(histogram: Histogram, lowest: int, highest: int) -> tuple[float,
     first = sum(value * count for value, count in clipped)
     second = sum(value * value * count for value, count in clipped)
     return float(Fraction(first, n)), math.sqrt(Fraction(n * second - first * first, n * n))
+
+
+def _of_description(shape: ShapeZYX, spacing_mm: ZYX, annotated: Iterable[str]) -> Fingerprint:
+    z, y, x = ({max(1, round(s * SPACING_BINS_PER_MM)): 1} for s in spacing_mm)
+    extent_z, extent_y, extent_x = ({round(n * s): 1} for n, s in zip(shape, spacing_mm, strict=True))
+    return Fingerprint(
+        cases=1,
+        annotated=dict.fromkeys(annotated, 1),
+        spacing=(z, y, x),
+        extent=(extent_z, extent_y, extent_x),
+    )
 
 
 def _of_dataset_case(dataset: Dataset, case: Case) -> Fingerprint:

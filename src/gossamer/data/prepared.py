@@ -18,9 +18,10 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,9 @@ from gossamer.errors import DataError, EmptyMaskError, PlanError, StorageError
 from gossamer.units import ZYX, ShapeZYX
 
 PREPARED_FORMAT = 1
+
+VOXEL_BYTES = {8: 3, 16: 4, 32: 6, 64: 10}
+"""Of a prepared voxel, by the most structures that fit: two of intensity, and a bit for each structure."""
 
 CENTRES_PER_STRUCTURE = 512
 """Voxels kept of each structure to centre patches on: enough that patches differ, small enough to read at once."""
@@ -153,6 +157,17 @@ def cache_key(dataset: Dataset, plan: Plan) -> str:
     """Names what the prepared files depend on; 32 hex digits."""
     depends_on = [PREPARED_FORMAT, dataset.sha256, plan.spacing_mm, plan.structures]
     return hashlib.sha256(json.dumps(depends_on).encode()).hexdigest()[:32]
+
+
+def prepared_bytes(cases: Iterable[Case], plan: Plan) -> int:
+    """Room that cases take at most once they are prepared; no image is read.
+
+    Args:
+        cases: of any sites.
+        plan: spacing and structures.
+    """
+    voxel_bytes = next(size for most, size in VOXEL_BYTES.items() if len(plan.structures) <= most)
+    return voxel_bytes * sum(prod(resampled_shape(case.shape, case.spacing_mm, plan.spacing_mm)) for case in cases)
 
 
 def prepared_arrays(dataset: Dataset, case: Case, plan: Plan) -> dict[str, NDArray[Any]]:

@@ -153,6 +153,11 @@ class SiteRun:
         self._stage: Stage | None = "joining"
 
     @property
+    def model(self) -> Path:
+        """The model's file, when it is there."""
+        return self.folder / "model.safetensors"
+
+    @property
     def peers(self) -> tuple[SiteId, ...]:
         """The other sites."""
         return tuple(sorted(self.transport.states))
@@ -369,15 +374,15 @@ class SiteRun:
             rounds=settings.rounds,
             gossamer_version=__version__,
         )
-        sha256 = write_model(self.folder / "model.safetensors", params, joined.plan, record)
+        sha256 = write_model(self.model, params, joined.plan, record)
         self._audit.note(Finished(federation=self._federation.sha256, model=sha256))
-        self._watch.say(f"The model is there: {self.folder / 'model.safetensors'}")
+        self._watch.say(f"The model is there: {self.model}")
         return sha256
 
     def _score(self, prepared: PreparedDataset, recipe: Recipe) -> tuple[OrganResult, ...]:
         if not self._site.settings.share_scores:
             return ()
-        model = read_model(self.folder / "model.safetensors")
+        model = read_model(self.model)
         usable = {case.id for case in prepared.split("val")}
         fabric = compute_for(recipe)
         tolerances = {name: tolerance_mm(name) for name in model.plan.structures}

@@ -8,13 +8,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from math import prod
 
-from gossamer.data.dataset import Case, Dataset
-from gossamer.data.fingerprint import HU_HIGHEST, HU_LOWEST, SPACING_BINS_PER_MM, Fingerprint, merged
+from gossamer.data.dataset import Dataset
+from gossamer.data.fingerprint import HU_HIGHEST, HU_LOWEST, Fingerprint, fingerprint_without_image, merged
 from gossamer.data.plan import Plan
 from gossamer.data.planning import plan_from_fingerprint
-from gossamer.data.resample import resampled_shape
+from gossamer.data.prepared import prepared_bytes
 from gossamer.nets import build_network
 from gossamer.study.config import Study
 from gossamer.study.jobs import Job
@@ -23,9 +22,6 @@ from gossamer.watch import as_clock
 
 GOT_GOING = 0.05
 """Share of the first run after which its pace tells something: the first steps are slower than the others."""
-
-VOXEL_BYTES = {8: 3, 16: 4, 32: 6, 64: 10}
-"""Of a prepared voxel, by the most structures that fit: two of intensity, and a bit for each structure."""
 
 MODELS_IN_CHECKPOINT = 5
 """Copies of a model that a site's part of a checkpoint holds at most: the node's, the one it trains from, those in
@@ -110,9 +106,7 @@ def disk_bytes(study: Study, datasets: Mapping[str, Dataset], jobs: Sequence[Job
         PlanError: no plan can be made of these data.
     """
     plan = plan_without_images(study, datasets)
-    voxel_bytes = next(size for most, size in VOXEL_BYTES.items() if len(plan.structures) <= most)
-    cases = [case for dataset in datasets.values() for case in dataset.cases]
-    prepared = sum(prod(resampled_shape(case.shape, case.spacing_mm, plan.spacing_mm)) for case in cases) * voxel_bytes
+    prepared = prepared_bytes((case for dataset in datasets.values() for case in dataset.cases), plan)
     model = sum(weight.numel() * weight.element_size() for weight in build_network(plan).parameters())
     models = sum(len(job.learners) for job in jobs) * model
     checkpoint = 2 * MODELS_IN_CHECKPOINT * model * max(len(job.learners) for job in jobs)
@@ -123,16 +117,5 @@ def plan_without_images(study: Study, datasets: Mapping[str, Dataset]) -> Plan:
     """The study's plan but for its intensities: all else follows from the descriptions, without reading an image."""
     training = [case for dataset in datasets.values() for case in dataset.cases if case.split == "train"]
     any_contrast = Fingerprint(hu={HU_LOWEST: 1, HU_HIGHEST: 1})
-    return plan_from_fingerprint(merged([*map(_described, training), any_contrast]), study.structures, study.plan)
-
-
-def _described(case: Case) -> Fingerprint:
-    """What a case's description tells of its fingerprint."""
-    z, y, x = ({max(1, round(s * SPACING_BINS_PER_MM)): 1} for s in case.spacing_mm)
-    extent_z, extent_y, extent_x = ({round(n * s): 1} for n, s in zip(case.shape, case.spacing_mm, strict=True))
-    return Fingerprint(
-        cases=1,
-        annotated=dict.fromkeys(case.annotated, 1),
-        spacing=(z, y, x),
-        extent=(extent_z, extent_y, extent_x),
-    )
+    described = merged([*map(fingerprint_without_image, training), any_contrast])
+    return plan_from_fingerprint(described, study.structures, study.plan)

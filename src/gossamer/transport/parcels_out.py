@@ -11,7 +11,6 @@ A large body and a small one are kept, so that a large one that is half through 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import secrets
 from collections.abc import Iterable
 from contextlib import suppress
@@ -86,7 +85,7 @@ class Sender:
             StorageError: it cannot be kept; nothing has been sent.
         """
         pieces = tuple(memoryview(piece).cast("B") for piece in list(frame.pieces())[1:])
-        sha256 = await asyncio.to_thread(_sha256, pieces)
+        sha256 = (await asyncio.to_thread(lambda: frame.body_sha256)).hex()
         kept = self._read(frame.body_bytes)
         if kept is not None and kept.sha256 != sha256:
             with suppress(ConnectionError):  # else its parts stay in the box
@@ -153,13 +152,6 @@ class Sender:
 def kind_of(body_bytes: int) -> str:
     """Large bodies have several parts."""
     return "large" if body_bytes > PART_BYTES else "small"
-
-
-def _sha256(pieces: Iterable[memoryview]) -> str:
-    sha256 = hashlib.sha256()
-    for piece in pieces:
-        sha256.update(piece)
-    return sha256.hexdigest()
 
 
 def _part_of(pieces: Iterable[memoryview], index: int) -> bytes:

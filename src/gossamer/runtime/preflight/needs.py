@@ -17,15 +17,12 @@ from torch import Tensor
 
 from gossamer.data.dataset import Dataset
 from gossamer.data.description import Case
-from gossamer.data.fingerprint import HU_HIGHEST, HU_LOWEST, SPACING_BINS_PER_MM, Fingerprint, merged
+from gossamer.data.fingerprint import HU_HIGHEST, HU_LOWEST, Fingerprint, fingerprint_without_image, merged
 from gossamer.data.plan import Plan
 from gossamer.data.planning import PlanRules, plan_from_fingerprint
-from gossamer.data.resample import resampled_shape
+from gossamer.data.prepared import prepared_bytes
 from gossamer.learn.recipe import Recipe
 from gossamer.nets import build_network
-
-VOXEL_BYTES = {8: 3, 16: 4, 32: 6, 64: 10}
-"""Of a prepared voxel, by the most structures that fit: two of intensity, and a bit for each structure."""
 
 PROCESS_BYTES = 640 * 2**20
 """A site's process with all it loads, and what PyTorch sets aside at the first step (measured on Linux, PyTorch 2.13:
@@ -88,16 +85,13 @@ def expected_needs(
     """
     plan = expected_plan(dataset.cases, structures, rules)
     model, kept = _model_and_kept_bytes(plan, recipe.batch_size)
-    voxel = next(size for most, size in VOXEL_BYTES.items() if len(structures) <= most)
-    shapes = [resampled_shape(case.shape, case.spacing_mm, plan.spacing_mm) for case in dataset.cases]
-    prepared = sum(prod(shape) for shape in shapes) * voxel
     record = OWN_MODELS + 2 * peers  # a share to each peer and one from each
     held = 2 * OWN_MODELS + 2 + 2 * peers  # those, their bytes on the way to the disk, weights and gradients
     reading = max((prod(case.shape) * (READING_BYTES + len(case.annotated)) for case in dataset.cases), default=0)
     step = WORKSPACE * kept
     return Needs(
         model_bytes=model,
-        prepared_bytes=prepared,
+        prepared_bytes=prepared_bytes(dataset.cases, plan),
         run_bytes=model * (RECORDS * record + peers + 2),
         memory_bytes=PROCESS_BYTES + recipe.workers * WORKER_BYTES + held * model + max(step, reading),
         device_bytes=DEVICE_BYTES + (OWN_MODELS + 1) * model + step,
@@ -110,16 +104,9 @@ def expected_plan(cases: Sequence[Case], structures: Sequence[str], rules: PlanR
     Raises:
         PlanError: none follows.
     """
-    described = [_described(case) for case in cases if case.split == "train"]
+    described = [fingerprint_without_image(case) for case in cases if case.split == "train"]
     elsewhere = Fingerprint(annotated=dict.fromkeys(structures, 1), hu={HU_LOWEST: 1, HU_HIGHEST: 1})
     return plan_from_fingerprint(merged([*described, elsewhere]), structures, rules)
-
-
-def _described(case: Case) -> Fingerprint:
-    """What a case's description tells of its fingerprint."""
-    z, y, x = ({max(1, round(s * SPACING_BINS_PER_MM)): 1} for s in case.spacing_mm)
-    extent_z, extent_y, extent_x = ({round(n * s): 1} for n, s in zip(case.shape, case.spacing_mm, strict=True))
-    return Fingerprint(cases=1, spacing=(z, y, x), extent=(extent_z, extent_y, extent_x))
 
 
 def _model_and_kept_bytes(plan: Plan, batch_size: int) -> tuple[int, int]:
