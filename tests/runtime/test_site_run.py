@@ -17,7 +17,7 @@ from gossamer.runtime.site_folder import CARD, SETTINGS, SiteFolder, SiteSetting
 from gossamer.runtime.site_run import SiteRun
 from gossamer.runtime.status_endpoint import ask_status
 from gossamer.segment.model_file import read_model
-from gossamer.study.config import parse_study
+from gossamer.study.config import read_study
 from gossamer.study.course import Node
 from gossamer.study.federation import federation_of
 from gossamer.study.jobs import make_job
@@ -31,33 +31,8 @@ rounds = 2
 local_steps = 5
 seed = 1
 
-[plan]
-channels = [4, 8]
-patch_size = [16, 16, 16]
-spacing_mm = [2.0, 2.0, 2.0]
-position_channels = false
-
-[recipe]
-learning_rate = 1e-2
-threads = 1
-precision = "32-true"
 """
-
-STUDY = (
-    """
-title = "The same, simulated"
-datasets = ["data/A", "data/B", "data/C"]
-structures = ["Kidney_L", "Kidney_R", "Prostate"]
-seeds = [1]
-steps = 10
-"""
-    + FEDERATION[FEDERATION.index("[plan]") :]
-    + """
-[arms.gossip]
-kind = "federated"
-schedules = [{ local_steps = 5 }]
-"""
-)
+"""Plan and recipe follow, as the toy study has them."""
 
 
 def unused_port(address):
@@ -70,7 +45,8 @@ def unused_port(address):
 def federation(toy_home, tmp_path):
     """A federation file and the folders of its three sites, which have approved it."""
     file = tmp_path / "FED.toml"
-    file.write_text(FEDERATION)
+    study = (toy_home / "study.toml").read_text()
+    file.write_text(FEDERATION + study[study.index("[plan]") : study.index("[arms.")])
     for at, name in enumerate("ABC", start=1):
         address = f"127.0.0.{at}:{unused_port(f'127.0.0.{at}')}"
         # Site C only dials out.
@@ -106,7 +82,7 @@ async def all_run(federation, names="ABC"):
 @pytest.fixture
 def simulated(toy_home, tmp_path):
     """The model that the study's simulation of the same sites ends with."""
-    study = parse_study(STUDY, "study")
+    study = read_study(toy_home / "study.toml").model_copy(update={"seeds": (1,), "steps": 10})
     workspace = open_workspace(study, open_datasets(study, toy_home), tmp_path / "study", Unwatched())
     job = make_job(study, workspace.sites, "gossip", study.arms["gossip"].schedules[0], 1)
     made = federation_of(job, workspace, {})

@@ -17,6 +17,7 @@ from cryptography.x509.oid import NameOID
 from gossamer import __version__
 from gossamer.runtime.federation_file import Member
 from gossamer.runtime.preflight.peers import Patience, check_peer
+from gossamer.runtime.site_folder import MailboxSettings
 from gossamer.transport import identity as identities
 from gossamer.transport.identity import Identity, new_identity, new_tls_certificate
 from gossamer.transport.line_messages import PROTOCOLS, Hello
@@ -242,6 +243,14 @@ def test_a_peer_that_dials_out_calls_a_site_that_listens(looked):
 def test_two_sites_that_only_dial_out_cannot_meet(pair, looked):
     pair.a.settings = pair.a.settings.model_copy(update={"listen": None, "address": None})
     assert code_of(looked(address=None)) == "GOS-608"
+
+
+@pytest.mark.parametrize(("address", "state"), [("file:///srv/exchange", "ok"), ("ftp://host/exchange", "fault")])
+def test_two_sites_that_only_dial_out_meet_in_a_mailbox_if_its_address_is_one(pair, looked, address, state):
+    mailbox = MailboxSettings(address=address)
+    pair.a.settings = pair.a.settings.model_copy(update={"listen": None, "address": None, "mailbox": mailbox})
+    [finding] = looked(address=None)
+    assert (finding.state, "mailbox" in finding.found) == (state, True)
 
 
 # An HTTP proxy

@@ -10,6 +10,7 @@ from cryptography import x509
 
 from gossamer import __version__
 from gossamer.errors import (
+    ConfigurationError,
     IdentityError,
     ListenError,
     NoAnswerError,
@@ -29,6 +30,7 @@ from gossamer.runtime.site_folder import ANNOUNCED, TLS, SiteFolder
 from gossamer.transport.greeting import greet
 from gossamer.transport.grpc_lines import Peer
 from gossamer.transport.line_messages import PROTOCOLS, Hello
+from gossamer.transport.store_address import store_opener
 
 CHECK = "peer"
 
@@ -95,8 +97,20 @@ def _look(peer: Peer, site: SiteFolder, federation: Federation, now: datetime, p
 def _dials_out(member: Member, site: SiteFolder) -> Finding:
     if site.settings.listen and site.settings.address:
         return ok(CHECK, f"dials out only; it will dial this site at {site.settings.address}", member.name)
+    if (mailbox := site.settings.mailbox) is not None:
+        try:
+            store_opener(mailbox.address, mailbox.options)
+        except ConfigurationError as error:
+            return fault_of(CHECK, error, member.name)
+        kind = mailbox.address.partition("://")[0]
+        return ok(
+            CHECK, f"dials out only, as this site does; they meet in a {kind} mailbox (not looked into)", member.name
+        )
     found = "it dials out only, and so does this site: neither can call the other"
-    remedy = "let one of the two listen: set listen and address in its site.toml, and add its new card to the roster"
+    remedy = (
+        "let one of the two listen: set listen and address in its site.toml, and add its new card to the roster; or "
+        "write [mailbox] into both site.toml, a folder that both reach"
+    )
     return fault(CHECK, ListenError, found, remedy, member.name)
 
 
