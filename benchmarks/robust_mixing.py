@@ -24,16 +24,8 @@ from torch import Tensor
 
 from benchmarks.figures import Figure, conclude, options_parser
 from gossamer.gossip import GossipState, Mass, Params, Share, SiteId, build_gossip, weighted_mean
-from gossamer.gossip.robust import (
-    ClippingGuard,
-    GuardState,
-    MixingGuard,
-    Report,
-    TrimmingGuard,
-    after_training,
-    handed_over,
-    most_by_schedule,
-)
+from gossamer.gossip.mass_bounds import handed_over, most_by_schedule
+from gossamer.gossip.robust import ClippingGuard, GuardState, MixingGuard, Report, TrimmingGuard, after_training
 
 SITES = tuple(SiteId(name) for name in "ABCD")
 BAD = SITES[-1]

@@ -4,7 +4,9 @@ import json
 
 import pytest
 
-from gossamer.runtime.audit import LOG, AuditLog, Joined, Refused
+from gossamer.runtime.audit import AuditLog
+from gossamer.runtime.audit_chain import LOG
+from gossamer.runtime.audit_entries import Joined, Refused
 from gossamer.transport.identity import new_identity, write_identity
 
 

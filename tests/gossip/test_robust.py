@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gossamer.gossip import GossipState, Mass, Share, SiteId, build_algorithm, build_topology
+from gossamer.gossip.mass_bounds import handed_over, most_by_schedule, most_by_total
 from gossamer.gossip.robust import (
     FACTOR,
     GUARD_KINDS,
@@ -21,9 +22,6 @@ from gossamer.gossip.robust import (
     PeerRecord,
     TrimmingGuard,
     after_training,
-    handed_over,
-    most_by_schedule,
-    most_by_total,
 )
 from gossamer.wire.values import pack, unpack
 

@@ -16,18 +16,16 @@ from hypothesis import strategies as st
 from gossamer.errors import DiskFullError, FolderBusyError, IdentityError, StorageError, UsageError
 from gossamer.only_writer import only_writer
 from gossamer.runtime import audit
-from gossamer.runtime.audit import (
+from gossamer.runtime.audit import AuditLog, records_of, verify_audit
+from gossamer.runtime.audit_chain import LOG, MOST_LINE_BYTES, Chain, Head, Record
+from gossamer.runtime.audit_entries import (
     KINDS,
-    LOG,
+    MOST_LETTERS,
     Approved,
-    AuditLog,
-    Chain,
     Checkpoint,
     Clipped,
     Finished,
-    Head,
     Joined,
-    Record,
     Refused,
     Renewed,
     ShareReceived,
@@ -35,8 +33,6 @@ from gossamer.runtime.audit import (
     Started,
     Torn,
     printable,
-    records_of,
-    verify_audit,
 )
 from gossamer.transport.identity import new_identity, site_id_of, write_identity
 
@@ -167,16 +163,16 @@ def test_words_of_a_peer_stay_on_one_line_without_escapes_and_short(log, site):
     [record] = records_of(site)
     assert record.entry.peer == 'e\\x1b[2J\\nvil"}\\u202e'
     assert record.entry.reason.startswith("\\r\\n{}\\x00\\ud800🦊")
-    assert len(record.entry.reason) == audit.MOST_LETTERS
+    assert len(record.entry.reason) == MOST_LETTERS
 
 
-@given(text=st.text(max_size=3 * audit.MOST_LETTERS))
+@given(text=st.text(max_size=3 * MOST_LETTERS))
 def test_printable_text_is_bounded_and_stays_as_it_is(text):
     shown = printable(text)
-    assert len(shown) <= audit.MOST_LETTERS
+    assert len(shown) <= MOST_LETTERS
     assert shown.isprintable()
     assert printable(shown) == shown
-    assert shown == text or not text.isprintable() or len(text) > audit.MOST_LETTERS
+    assert shown == text or not text.isprintable() or len(text) > MOST_LETTERS
 
 
 @given(peer=st.text(max_size=250), reason=st.text(max_size=250))
@@ -184,7 +180,7 @@ def test_longest_texts_fit_into_the_longest_line(peer, reason):
     worst = "🦊" * 1000
     for words in (peer, reason, worst):
         entry = Refused(peer=words, code=words, reason=words, times=2**60)
-        assert len(Record(2**60, "2026-03-01T12:00:00Z", entry, HASH).line) < audit.MOST_LINE_BYTES
+        assert len(Record(2**60, "2026-03-01T12:00:00Z", entry, HASH).line) < MOST_LINE_BYTES
 
 
 @pytest.mark.parametrize("wrong", [{"federation": "5E" * 32}, {"release": 1}, {"patient": "P-1"}, {}])

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from gossamer.errors import ConfigurationError, IdentityError, UsageError
-from gossamer.runtime.audit import LOG
+from gossamer.runtime.audit_chain import LOG
 from gossamer.runtime.federation_file import add_site, new_federation, read_card, read_federation
 from gossamer.runtime.site_folder import CARD, SETTINGS, TLS, SiteFolder, SiteSettings, init_site
 

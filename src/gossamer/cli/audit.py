@@ -9,7 +9,7 @@ import typer
 from gossamer.cli.site import FOLDER, Folder
 
 if TYPE_CHECKING:
-    from gossamer.runtime.audit import Record
+    from gossamer.runtime.audit_chain import Record
 
 audit_app = typer.Typer(help="What this site did and refused, in a log that shows changes.", no_args_is_help=True)
 
@@ -22,7 +22,8 @@ def verify(
     ] = None,
 ) -> None:
     """Check the log from its first line to the last, and show its head."""
-    from gossamer.runtime.audit import Head, verify_audit
+    from gossamer.runtime.audit import verify_audit
+    from gossamer.runtime.audit_chain import Head
 
     verdict = verify_audit(folder, Head.parse(head) if head else None)
     typer.echo(str(verdict.head))

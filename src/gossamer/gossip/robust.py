@@ -36,20 +36,18 @@ Notation: i this site, j a sender.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import reduce
-from math import fsum, inf, isfinite, nan, sqrt
+from math import isfinite, nan, sqrt
 
 import torch
 from torch import Tensor
 
 from gossamer.gossip.algorithm import GossipState, Mass, Params, Share
+from gossamer.gossip.group_norms import Norms, group_of, group_sizes, length, norms_between
+from gossamer.gossip.mass_bounds import believed, can_be
 from gossamer.gossip.merge import merge, scaled_step
-from gossamer.gossip.topology import SiteId, Topology
-
-Norms = Mapping[str, tuple[float, ...]]
-"""By group its norm: of a tensor, or of all small ones, one number; of the output layer one for each row."""
+from gossamer.gossip.topology import SiteId
 
 FACTOR = 1.5
 """Two sites that go equally far in unrelated directions differ by 1.41 of that; hardly more is let through."""
@@ -63,9 +61,6 @@ MOST_PHASES = 4
 LEAST_REACH = 0.25
 """Where hardly anybody is heard, tau grows four times at most."""
 
-SMALL = 16
-"""Tensors with fewer entries share a group."""
-
 HARD = 0.5
 """Of whose difference less comes through, with the factor three times what is usual, gets a strike."""
 
@@ -75,15 +70,6 @@ MOST_DOUBLINGS = 6
 
 LEAST_TO_TRIM = 4
 """Estimates: of three, taking one off each end leaves no mean."""
-
-ROUNDING = 1e-9
-"""Masses are sums of 64-bit numbers: so much more than there can be is no lie."""
-
-CHUNK = 4096
-"""Squares are summed in pieces of this size, each by one thread."""
-
-BLOCK = 64 * CHUNK
-"""So much of a tensor is looked at at a time: it stays in the processor's cache."""
 
 
 @dataclass(frozen=True)
@@ -205,8 +191,8 @@ class ClippingGuard(MixingGuard):
         phases = {sender: _phases_since(state, sender) for sender in norms}
         peers = {**state.peers, **{sender: _heard(state, sender, norms.get(sender)) for sender in refused}}
         said = [record.differences for record in peers.values() if record.differences and not record.muted]
-        all_alike = _usual([state.moved, *said], _sizes(mine))
-        usual = _usual([state.moved, state.moved, *said], _sizes(mine))
+        all_alike = _usual([state.moved, *said], group_sizes(mine))
+        usual = _usual([state.moved, state.moved, *said], group_sizes(mine))
         times = self.factor / min(max(state.reach, LEAST_REACH), 1.0)
         heard, reports = {}, {}
         for sender, reason in sorted(refused.items()):
@@ -268,41 +254,7 @@ def after_training(state: GuardState, before: Params, after: Params, own: Mass) 
         own: the site's own mass; it names the tensors with a row for each structure.
     """
     reach = state.reached or state.reach  # nothing heard at all is no measure
-    return replace(state, moved=_norms(before, after, own), phases=state.phases + 1, reach=reach, reached=0.0)
-
-
-def handed_over(kept: Mass, mixing: Mapping[SiteId, float], me: SiteId) -> dict[SiteId, Mass]:
-    """What a site handed to each other one, by what it kept; nothing where it kept nothing."""
-    stayed = mixing.get(me, 0.0)
-    return {to: kept.scaled(part / stayed) for to, part in mixing.items() if to != me} if stayed > 0 else {}
-
-
-def most_by_total(total: Mass, kept: Mass, senders: Iterable[SiteId]) -> dict[SiteId, Mass]:
-    """Bounds where only the whole federation's mass is known: a share holds no more than this site does not."""
-    return dict.fromkeys(senders, total.plus(kept.scaled(-1.0)))
-
-
-def most_by_schedule(
-    topology: Topology, own: Mapping[SiteId, Mass], me: SiteId, *, first: int, exchange: int
-) -> dict[SiteId, Mass]:
-    """Bounds where all sites' own masses are known, and all began with them: what the shares hold if nobody lies.
-
-    Args:
-        topology: the schedule.
-        own: by site its own mass.
-        me: the receiver.
-        first: the exchange before which all had their own: 0, or the first of a round that set masses back.
-        exchange: the one that is judged.
-    """
-    held = dict(own)
-    for t in range(first, exchange):
-        rows = {site: topology.mixing(site, t) for site in topology.sites}
-        held = {
-            to: reduce(Mass.plus, [held[site].scaled(row.get(to, 0.0)) for site, row in rows.items()])
-            for to in topology.sites
-        }
-    senders = topology.senders(me, exchange)
-    return {sender: held[sender].scaled(topology.mixing(sender, exchange)[me]) for sender in senders}
+    return replace(state, moved=norms_between(before, after, own), phases=state.phases + 1, reach=reach, reached=0.0)
 
 
 def _record(state: GuardState, sender: SiteId) -> PeerRecord:
@@ -317,8 +269,8 @@ def _look(
     for sender, share in inbox.items():
         refused[sender] = _why_refused(state, sender, share.mass, most[sender])
         if not refused[sender]:
-            found = _norms(mine.params, share.params, mine.own)
-            if isfinite(_length(found)):
+            found = norms_between(mine.params, share.params, mine.own)
+            if isfinite(length(found)):
                 norms[sender] = found
             else:
                 refused[sender] = "its parameters are no finite numbers, or far too large"
@@ -342,7 +294,7 @@ def _in_place(
     shares = [Share(mine.params, mine.mass), *(share for _, share in sorted(heard.items()))]
     mean = merge([share.params for share in shares], [share.mass for share in shares], 0)
     return {
-        sender: Share(mean, _believed(share.mass, most[sender], handed.get(sender, mine.mass)))
+        sender: Share(mean, believed(share.mass, most[sender], handed.get(sender, mine.mass)))
         for sender, share in inbox.items()
         if sender not in heard
     }
@@ -351,27 +303,11 @@ def _in_place(
 def _why_refused(state: GuardState, sender: SiteId, mass: Mass, most: Mass) -> str:
     """What can be said before the parameters are looked at."""
     record = _record(state, sender)
-    if not _can_be(mass, most):
+    if not can_be(mass, most):
         return "it claims more mass than it can have"
     if record.muted:
         return f"muted after {record.strikes} strikes, for {record.muted - 1} more of its shares"
     return ""
-
-
-def _can_be(mass: Mass, most: Mass) -> bool:
-    """Whether a mass lies between 0 and the most there can be; what is no number does not."""
-    claims = [(mass.body, most.body)]
-    for name, row in most.rows.items():
-        claims += zip(mass.rows[name], row, strict=True)
-    return all(0 <= claimed <= bound * (1 + ROUNDING) + ROUNDING for claimed, bound in claims)
-
-
-def _believed(claimed: Mass, most: Mass, instead: Mass) -> Mass:
-    """The mass of a refused share; for one that cannot be another one, unless that were too much as well."""
-    if _can_be(claimed, most):
-        return claimed
-    rows = {name: tuple(map(min, row, most.rows[name])) for name, row in instead.rows.items()}
-    return Mass(min(instead.body, most.body), rows)
 
 
 def _phases_since(state: GuardState, sender: SiteId) -> int:
@@ -411,7 +347,7 @@ def _usual(said: Sequence[Norms], sizes: Mapping[str, int]) -> Norms:
         for group in (said[0] if said else ())
     }
     entries = sum(sizes[group] * len(row) for group, row in median.items())
-    an_entry = _length(median) / sqrt(entries) if entries else 0.0
+    an_entry = length(median) / sqrt(entries) if entries else 0.0
     return {group: tuple(max(norm, an_entry * sqrt(sizes[group])) for norm in row) for group, row in median.items()}
 
 
@@ -432,74 +368,25 @@ def _factors(norms: Norms, usual: Norms, times: float) -> Norms:
 
 def _through(norms: Norms, usual: Norms, times: float) -> float:
     """The part of a difference that would come through."""
-    factors, whole = _factors(norms, usual, times), _length(norms)
+    factors, whole = _factors(norms, usual, times), length(norms)
     let_in = {group: tuple(n * f for n, f in zip(row, factors[group], strict=True)) for group, row in norms.items()}
-    return _length(let_in) / whole if whole > 0 else 1.0
+    return length(let_in) / whole if whole > 0 else 1.0
 
 
 def _report(sender: SiteId, norms: Norms, usual: Norms, times: float) -> Report:
     least, where = min((min(row), group) for group, row in _factors(norms, usual, times).items())
     if least == 1:
-        return Report(sender, _length(norms), 1.0)
-    return Report(sender, _length(norms), _through(norms, usual, times), where)
+        return Report(sender, length(norms), 1.0)
+    return Report(sender, length(norms), _through(norms, usual, times), where)
 
 
 def _clipped(mine: GossipState, share: Share, factors: Norms) -> Share:
     clipped: dict[str, Tensor] = {}
     for name, tensor in mine.params.items():
-        row, theirs = factors[_group(name, tensor, mine.own)], {name: share.params[name]}
+        row, theirs = factors[group_of(name, tensor, mine.own)], {name: share.params[name]}
         rows = {name: row} if name in mine.own.rows else {}
         clipped |= scaled_step({name: tensor}, theirs, row[0], rows) if min(row) < 1 else theirs
     return Share(clipped, share.mass)
-
-
-def _group(name: str, tensor: Tensor, own: Mass) -> str:
-    if name in own.rows:
-        return f"{len(tensor)} output rows"
-    return name if tensor.numel() >= SMALL else "small tensors"
-
-
-def _sizes(mine: GossipState) -> dict[str, int]:
-    """By group, how many entries stand behind each of its norms."""
-    sizes: dict[str, int] = {}
-    for name, tensor in mine.params.items():
-        group = _group(name, tensor, mine.own)
-        sizes[group] = sizes.get(group, 0) + tensor.numel() // (len(tensor) if name in mine.own.rows else 1)
-    return sizes
-
-
-def _norms(ours: Params, theirs: Params, own: Mass) -> Norms:
-    """|x_j - x_i| by group; inf where it is no finite number."""
-    squares: dict[str, list[list[float]]] = {}
-    with torch.no_grad():
-        for name, tensor in ours.items():
-            rows = len(tensor) if name in own.rows else 1
-            found = _squares(tensor.reshape(rows, -1), theirs[name].reshape(rows, -1))
-            squares.setdefault(_group(name, tensor, own), []).append(found)
-    return {group: tuple(sqrt(sum(row)) for row in zip(*tensors, strict=True)) for group, tensors in squares.items()}
-
-
-def _squares(ours_RE: Tensor, theirs_RE: Tensor) -> list[float]:
-    """The squared distance of each row; inf where it is no finite number."""
-    norms = [
-        _chunk_norms(theirs - ours)
-        for ours, theirs in zip(torch.split(ours_RE, BLOCK, dim=1), torch.split(theirs_RE, BLOCK, dim=1), strict=True)
-    ]
-    rows = torch.cat(norms, dim=1).tolist()
-    return [fsum(norm * norm for norm in row) if all(map(isfinite, row)) else inf for row in rows]
-
-
-def _chunk_norms(difference_RE: Tensor) -> Tensor:
-    exact_RE = difference_RE if difference_RE.dtype == torch.float64 else difference_RE.float()
-    whole = exact_RE.shape[1] // CHUNK * CHUNK
-    chunks_RC = torch.linalg.vector_norm(exact_RE[:, :whole].reshape(len(exact_RE), -1, CHUNK), dim=2)
-    rest_R1 = torch.linalg.vector_norm(exact_RE[:, whole:], dim=1, keepdim=True)
-    return torch.cat([chunks_RC, rest_R1], dim=1)
-
-
-def _length(norms: Norms) -> float:
-    """Of all groups together."""
-    return sqrt(sum(norm * norm for row in norms.values() for norm in row))
 
 
 def _trimmed(shares: Sequence[Share]) -> Params:

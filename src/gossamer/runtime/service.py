@@ -38,7 +38,8 @@ from gossamer.node.events import (
 from gossamer.node.node import Node
 from gossamer.node.policy import refuse_unless_finite
 from gossamer.node.snapshot import Phase
-from gossamer.runtime.audit import AuditLog, ShareReceived, ShareSent
+from gossamer.runtime.audit import AuditLog
+from gossamer.runtime.audit_entries import ShareReceived, ShareSent
 from gossamer.runtime.journal import Journal, Kept
 from gossamer.transport.base import Transport
 from gossamer.wire.codec import decode, encode

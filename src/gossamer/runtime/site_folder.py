@@ -26,7 +26,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from gossamer.atomic import storage_error, write_atomically
 from gossamer.documents import parse_toml
 from gossamer.errors import ConfigurationError, IdentityError, UsageError
-from gossamer.runtime.audit import Approved, AuditLog, Renewed
+from gossamer.runtime.audit import AuditLog
+from gossamer.runtime.audit_entries import Approved, Renewed
 from gossamer.runtime.federation_file import Address, Federation, Member, SiteName, card_text
 from gossamer.transport.identity import (
     Identity,

@@ -42,8 +42,9 @@ from gossamer.nets import build_network, output_rows, parameters_of
 from gossamer.node.agreement import Agreement
 from gossamer.node.node import Node
 from gossamer.only_writer import only_writer
-from gossamer.runtime.audit import AuditLog, Finished, Started
-from gossamer.runtime.audit import Joined as PeerJoined
+from gossamer.runtime.audit import AuditLog
+from gossamer.runtime.audit_entries import Finished, Started
+from gossamer.runtime.audit_entries import Joined as PeerJoined
 from gossamer.runtime.board import Board
 from gossamer.runtime.federation_file import Federation
 from gossamer.runtime.joining import (
