@@ -25,16 +25,13 @@ from typing import TypeVar
 
 from gossamer import __version__
 from gossamer.atomic import storage_error, write_atomically
-from gossamer.data.dataset import Dataset
-from gossamer.data.fingerprint import Fingerprint, fingerprint_of_training, merged
+from gossamer.data.fingerprint import Fingerprint, merged
 from gossamer.data.plan import Plan
-from gossamer.data.prepared import PreparedDataset, prepare
-from gossamer.errors import DatasetError, ListenError, NoticeError, NoTrainingCaseError, PeerError, WireError
-from gossamer.evaluate.tolerance import tolerance_mm
+from gossamer.data.prepared import PreparedDataset
+from gossamer.errors import ListenError, NoticeError, PeerError, WireError
 from gossamer.gossip.algorithm import Mass, Params
 from gossamer.gossip.registry import build_gossip
 from gossamer.gossip.topology import SiteId
-from gossamer.learn.compute import compute_for, working_type
 from gossamer.learn.mass import mass_of
 from gossamer.learn.recipe import Recipe
 from gossamer.learn.trainer import SegmentationTrainer
@@ -58,6 +55,7 @@ from gossamer.runtime.joining import (
     require_same_plan,
 )
 from gossamer.runtime.journal import Journal
+from gossamer.runtime.own_patients import OwnPatients
 from gossamer.runtime.service import Progress, SiteService
 from gossamer.runtime.site_folder import SiteFolder
 from gossamer.runtime.site_results import (
@@ -65,14 +63,12 @@ from gossamer.runtime.site_results import (
     FederationResults,
     OrganResult,
     federation_results,
-    organ_results,
     result_notice,
 )
 from gossamer.runtime.status import PeerStatus, SiteStatus, Stage, at_time
 from gossamer.runtime.status_endpoint import status_endpoint
 from gossamer.runtime.ways import transport_of
-from gossamer.segment.model_file import ModelRecord, read_model, write_model
-from gossamer.segment.score import score_case
+from gossamer.segment.model_file import ModelRecord, write_model
 from gossamer.watch import Watch
 from gossamer.wire.codec import decode
 from gossamer.wire.frame import Buffer, Frame
@@ -135,7 +131,7 @@ class SiteRun:
         self.me = SiteId(federation.member(site.identity.site_id).name)
         self.folder = site.run_folder(federation)
         _make(self.folder)
-        self._dataset = _dataset_of(site, self.folder)
+        self._patients = OwnPatients(site, self.folder, watch)
         self._early: dict[SiteId, Frame | Buffer] = {}
         self._audit = AuditLog(site.path, site.identity)
         self.transport = transport_of(
@@ -260,7 +256,7 @@ class SiteRun:
 
     async def _agree(self) -> Joined:
         if self.me in self.board.missing(JOIN):
-            await self.board.post(JOIN, join_notice(await asyncio.to_thread(self._fingerprint)))
+            await self.board.post(JOIN, join_notice(await asyncio.to_thread(self._patients.fingerprint)))
         self._say_who_is_missing(JOIN)
         fingerprints = fingerprints_of(await self.board.everyone(JOIN))
         plan = agreed_plan(self._federation, fingerprints)
@@ -269,17 +265,11 @@ class SiteRun:
         require_same_plan(plan, await self.board.everyone(PLAN))
         return Joined(plan, fingerprints)
 
-    def _fingerprint(self) -> Fingerprint:
-        cases = sum(case.split == "train" for case in self._dataset.cases)
-        with self._watch.task("reading the training cases", cases) as task:
-            fingerprint = fingerprint_of_training(self._dataset, lambda: task.advance(1))
-        return fingerprint.suppressed(self._site.settings.smallest_count)
-
     async def _train(self, joined: Joined) -> FederationResults:
         settings = self._federation.settings
         recipe = self._recipe()
         self._stage = "preparing"
-        prepared = await asyncio.to_thread(self._prepare, joined.plan)
+        prepared = await asyncio.to_thread(self._patients.prepare, joined.plan)
         network = build_network(joined.plan, settings.seed)
         cases = prepared.split("train")
         agreement = self._agreement(joined.plan)
@@ -317,7 +307,7 @@ class SiteRun:
             model_sha256 = self._write_model(await _beside(working, model), joined)
             if self.me in self.board.missing(RESULT):
                 self._stage = "scoring"
-                organs = await _beside(working, asyncio.to_thread(self._score, prepared, recipe))
+                organs = await _beside(working, asyncio.to_thread(self._patients.score, self.model, prepared, recipe))
                 await self.board.post(RESULT, self._result(model_sha256, joined, organs))
             self._stage = "waiting for results"
             self._say_who_is_missing(RESULT)
@@ -348,11 +338,6 @@ class SiteRun:
             async with asyncio.timeout(LAST_WORD_S):
                 await self.board.told()
 
-    def _prepare(self, plan: Plan) -> PreparedDataset:
-        total = len(self._dataset.cases)
-        with self._watch.task("preparing cases", total) as task:
-            return prepare(self._dataset, plan, self._site.path / "prepared", lambda _done, _total: task.advance(1))
-
     def _agreement(self, plan: Plan) -> Agreement:
         settings = self._federation.settings
         sites = tuple(SiteId(member.name) for member in settings.sites)
@@ -379,24 +364,6 @@ class SiteRun:
         self._audit.note(Finished(federation=self._federation.sha256, model=sha256))
         self._watch.say(f"The model is there: {self.model}")
         return sha256
-
-    def _score(self, prepared: PreparedDataset, recipe: Recipe) -> tuple[OrganResult, ...]:
-        if not self._site.settings.share_scores:
-            return ()
-        model = read_model(self.model)
-        usable = {case.id for case in prepared.split("val")}
-        fabric = compute_for(recipe)
-        tolerances = {name: tolerance_mm(name) for name in model.plan.structures}
-        scores = []
-        with self._watch.task("scoring the model on this site's patients", len(usable)) as task:
-            for case in (case for case in self._dataset.cases if case.id in usable):
-                scores.append(
-                    score_case(
-                        model, self._dataset, case, tolerances, device=fabric.device, precision=working_type(fabric)
-                    )
-                )
-                task.advance(1)
-        return organ_results(scores, model.plan.structures, self._site.settings.smallest_count)
 
     def _result(self, model_sha256: str, joined: Joined, organs: tuple[OrganResult, ...]) -> bytes:
         assert self.service is not None
@@ -480,20 +447,3 @@ def _make(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
         raise storage_error(error, "wanted a folder for this federation") from error
-
-
-def _dataset_of(site: SiteFolder, folder: Path) -> Dataset:
-    """The site's data, which must stay what it was when the site joined."""
-    dataset = Dataset.open(site.data)
-    if not any(case.split == "train" for case in dataset.cases):
-        raise NoTrainingCaseError(
-            f"site {site.settings.name}: wanted cases of split 'train'; found none, in its dataset; check the splits"
-        )
-    mark = folder / "data.sha256"
-    if mark.exists() and mark.read_text(encoding="utf-8").strip() != dataset.sha256:
-        raise DatasetError(
-            f"site {site.settings.name}: wanted the data that it joined this federation with; found other data, in its "
-            "dataset folder; put it back, or begin a new federation"
-        )
-    write_atomically(mark, dataset.sha256 + "\n")
-    return dataset

@@ -130,6 +130,14 @@ class World:
         while not condition():
             await asyncio.sleep(0.002)
 
+    async def offered(self, a, b):
+        """Let ``a`` put a frame into the box once ``b`` was heard and is gone again; the task that sends it."""
+        async with self.alive(b):
+            await self.until(lambda: a.line.state.heard_s)
+        sending = a.send(self.frame())
+        await self.until(lambda: a.has_offered)
+        return sending
+
     @staticmethod
     async def stop(task):
         task.cancel()

@@ -43,10 +43,7 @@ def test_a_spoilt_part_is_told_put_there_again_and_ends_nothing(world, how):
     async def run():
         a, b = world.both()
         async with world.alive(a):
-            async with world.alive(b):
-                await world.until(lambda: a.line.state.heard_s)
-            sending = a.send(world.frame())
-            await world.until(lambda: a.has_offered)
+            sending = await world.offered(a, b)
             SPOIL_A_FILE[how](world.shared / sorted(a.store.parts(a.store.writes))[2])
             b = world.site("south")
             async with world.alive(b):
@@ -62,10 +59,7 @@ def test_parts_that_were_swapped_or_removed_are_put_there_again(world):
     async def run():
         a, b = world.both()
         async with world.alive(a):
-            async with world.alive(b):
-                await world.until(lambda: a.line.state.heard_s)
-            sending = a.send(world.frame())
-            await world.until(lambda: a.has_offered)
+            sending = await world.offered(a, b)
             first, second, third, fourth, _ = sorted(a.store.parts(a.store.writes))
             one, other = (world.shared / first).read_bytes(), (world.shared / second).read_bytes()
             (world.shared / first).write_bytes(other)
@@ -117,10 +111,7 @@ def test_removing_everything_is_no_receipt(world):
     async def run():
         a, b = world.both()
         async with world.alive(a):
-            async with world.alive(b):
-                await world.until(lambda: a.line.state.heard_s)
-            sending = a.send(world.frame())
-            await world.until(lambda: a.has_offered)
+            sending = await world.offered(a, b)
             shutil.rmtree(world.shared / world.box)
             shutil.rmtree(world.shared / world.back)
             await asyncio.sleep(0.1)
