@@ -44,7 +44,7 @@ def group_sizes(mine: GossipState) -> dict[str, int]:
 
 
 def norms_between(ours: Params, theirs: Params, own: Mass) -> Norms:
-    """|x_j - x_i| by group; inf where it is no finite number."""
+    """``|x_j - x_i|`` by group; inf where it is no finite number."""
     squares: dict[str, list[list[float]]] = {}
     with torch.no_grad():
         for name, tensor in ours.items():

@@ -1,8 +1,8 @@
 """Robust mixing: what of the shares of an exchange a site lets into its mean, so that one bad site cannot spoil it.
 
 Self-centred clipping (He, Karimireddy & Jaggi, "Byzantine-robust decentralized learning via ClippedGossip", arXiv
-2202.01545): x_j becomes x_i + min(1, tau / |x_j - x_i|) (x_j - x_i). What comes back is an inbox that any algorithm may
-absorb.
+2202.01545): x_j becomes ``x_i + min(1, tau / |x_j - x_i|) (x_j - x_i)``. What comes back is an inbox that any algorithm
+may absorb.
 
 Law
     1. A share that is not clipped is handed on as it is: where nobody is clipped, the bits are those without a guard.
@@ -118,7 +118,7 @@ class Report:
 
     Attributes:
         sender: whose it is.
-        difference: |x_j - x_i| over all parameters; nan where it was not looked at or is no number.
+        difference: ``|x_j - x_i|`` over all parameters; nan where it was not looked at or is no number.
         factor: how much of that comes through: 1 all, 0 nothing.
         where: the group that was clipped most; empty where none was.
         refused: why nothing comes through; empty otherwise.
