@@ -208,7 +208,7 @@ def test_a_receipt_of_a_process_that_has_stopped_since_does_not_count(world):
                 await world.until(lambda: b.line._letters.taken and not b.line._letters.owes_word)
             b = world.site("south")
             async with world.alive(b):
-                await world.until(lambda: not b.line._letters.owes_word)
+                await world.until(lambda: b.store.writes)  # its letter lies there; it is owed until just before
                 a.store.allow(None)
                 assert await b.one() == world.frame().to_bytes()
                 await sending
