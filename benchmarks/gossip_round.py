@@ -29,7 +29,7 @@ from torch import Tensor, nn
 from benchmarks.figures import Figure, conclude, options_parser
 from gossamer.gossip import Mass, Params, SiteId, TrainerState, TrainResult, build_gossip
 from gossamer.node.agreement import Agreement
-from gossamer.node.node import Node
+from gossamer.node.kinds import make_node
 from gossamer.runtime import Simulation
 
 REPOSITORY = Path(__file__).parents[1]
@@ -193,7 +193,9 @@ def _simulation(
 ) -> Simulation:
     algorithm, topology = build_gossip("sweep", SITES, 0)
     agreement = Agreement("0" * 64, algorithm, topology, rounds)
-    nodes = [Node(site, agreement, Mass(cases), model) for site, cases, model in zip(SITES, CASES, models, strict=True)]
+    nodes = [
+        make_node(site, agreement, Mass(cases), model) for site, cases, model in zip(SITES, CASES, models, strict=True)
+    ]
     return Simulation(nodes, trainers, local_steps=STEPS)
 
 

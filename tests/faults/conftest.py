@@ -9,7 +9,7 @@ import torch
 
 from gossamer.gossip import Mass, SiteId, TrainerState, TrainResult, build_gossip
 from gossamer.node.agreement import Agreement
-from gossamer.node.node import Node
+from gossamer.node.kinds import make_node
 from gossamer.runtime import FaultPlan, Line, Network, Outage, Simulation, random_power_cuts
 
 PAIRS = [
@@ -83,7 +83,7 @@ class Campaign:
         agreement = Agreement(f"{self.seed:064x}", chosen, schedule, ROUNDS, resend_after_s=60.0)
         params = {"body": torch.zeros(2, 3), "head": torch.ones(4, 3)}
         nodes = [
-            Node(site, agreement, Mass(2.0 + k, {"head": (2.0 + k, 1.0, 0.0, float(k))}), params)
+            make_node(site, agreement, Mass(2.0 + k, {"head": (2.0 + k, 1.0, 0.0, float(k))}), params)
             for k, site in enumerate(self.sites)
         ]
         trainers = {site: WalkingTrainer(site) for site in self.sites}

@@ -17,7 +17,7 @@ def printed_by(command):
 
 def test_table_of_topologies_is_what_its_command_prints():
     rows = printed_by(COMMANDS[0])
-    assert rows.count("\n") == 9
+    assert rows.count("\n") == 10
     assert rows in PAGE
 
 

@@ -23,6 +23,7 @@ DOUBLY_STOCHASTIC = {
     "ring": True,
     "exponential": True,
     "static-exponential": True,
+    "rotation": True,
     "matching": True,
     "star": False,
     "epidemic": False,

@@ -9,6 +9,7 @@ import torch
 from gossamer.gossip import Mass, Share, SiteId, build_gossip, build_topology
 from gossamer.node.agreement import Agreement
 from gossamer.node.events import Finish, Persist, Received, Send, Started, Train, Trained, Woke
+from gossamer.node.kinds import make_node, node_from
 from gossamer.node.node import Node
 from gossamer.node.snapshot import SNAPSHOT_KINDS
 from gossamer.wire.codec import decode, encode
@@ -29,7 +30,7 @@ def agree_on(sites="AB", algorithm="sweep", topology=None, *, rounds=2, federati
 def node_at(agreement, site, *, cases=1.0, value=0.0):
     """One number, and one row of masses."""
     params = {"x": torch.tensor([value, -value]), "rows": torch.full((2,), value)}
-    return Node(SiteId(site), agreement, Mass(cases, {"rows": (cases, 0.0)}), params)
+    return make_node(SiteId(site), agreement, Mass(cases, {"rows": (cases, 0.0)}), params)
 
 
 def picture_of(value):
@@ -82,7 +83,7 @@ class FakeLink:
         else:
             site = self.chance.choice(sorted(self.work))
             work = self.work.pop(site)
-            self.hand_in(site, Trained(work.round_index, trained(site, work)))
+            self.hand_in(site, Trained(work.round_index, trained(site, work), work.params))
         self.now += 1.0
 
     def hand_in(self, site, event):
@@ -98,7 +99,7 @@ class FakeLink:
             self.cuts_left -= 1
             self.work.pop(site, None)
             snapshot = unpack(self.disks[site], SNAPSHOT_KINDS)
-            self.nodes[site] = Node.from_snapshot(self.agreement, snapshot)
+            self.nodes[site] = node_from(self.agreement, snapshot)
             self.hand_in(site, Started())
 
     def _perform(self, site, action):

@@ -5,7 +5,7 @@ import torch
 
 from gossamer.errors import LedgerError
 from gossamer.node.events import Finish, Received, Send, Started, Trained, Woke
-from gossamer.node.node import Node
+from gossamer.node.kinds import node_from
 from gossamer.wire.messages import Receipt
 
 
@@ -100,7 +100,7 @@ def test_replayed_messages_of_a_whole_run_change_nothing_in_the_next_lives_of_bo
             pair.queue, (sender, to, message) = pair.queue[1:], pair.queue[0]
             pair.hand_in(to, Received(sender, message))
     agreement = pair.nodes["A"].agreement
-    pair.nodes = {site: Node.from_snapshot(agreement, node.snapshot()) for site, node in pair.nodes.items()}
+    pair.nodes = {site: node_from(agreement, node.snapshot()) for site, node in pair.nodes.items()}
     before = {site: picture(node) for site, node in pair.nodes.items()}
     pair.models.clear()
     for sender, to, message in said:
@@ -118,7 +118,7 @@ def test_site_set_back_to_a_backup_learns_it_and_never_rolls_its_peer_back(pair,
     pair.finish_training("B")
     pair.queue.clear()
     before = picture(pair.nodes["B"])
-    pair.nodes["A"] = Node.from_snapshot(pair.nodes["A"].agreement, backup)
+    pair.nodes["A"] = node_from(pair.nodes["A"].agreement, backup)
     pair.hand_in("A", Started())
     # Another training than the first time: what B has absorbed is not what A sends now.
     pair.hand_in("A", Trained(0, {name: tensor + 9 for name, tensor in pair.work.pop("A").params.items()}))

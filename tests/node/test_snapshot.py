@@ -3,7 +3,7 @@
 import pytest
 
 from gossamer.errors import ScheduleError, StorageError
-from gossamer.node.node import Node
+from gossamer.node.kinds import node_from
 from gossamer.node.snapshot import SNAPSHOT_KINDS
 from gossamer.wire.values import pack, unpack
 
@@ -21,7 +21,7 @@ def test_node_from_its_snapshot_answers_the_next_event_with_the_same_actions(agr
 
     def compare(node, event, now, actions):
         if node.site in twins:
-            twin = Node.from_snapshot(agreement, unpack(twins[node.site], SNAPSHOT_KINDS))
+            twin = node_from(agreement, unpack(twins[node.site], SNAPSHOT_KINDS))
             compared.append(picture(twin.handle(event, now)) == picture(actions))
             assert picture(twin) == picture(node)
         twins[node.site] = pack(node.snapshot(), SNAPSHOT_KINDS).to_bytes()
@@ -33,8 +33,10 @@ def test_node_from_its_snapshot_answers_the_next_event_with_the_same_actions(agr
 
 def test_snapshot_of_another_federation_is_refused(agree, new_node):
     snapshot = new_node(agree(), "A").snapshot()
-    with pytest.raises(StorageError, match="wanted a snapshot of federation eeeeeeeeeeee; found one of ffffffffffff"):
-        Node.from_snapshot(agree(federation="e" * 64), snapshot)
+    with pytest.raises(
+        StorageError, match=r"wanted a snapshot of federation eeeeeeeeeeee \(lockstep\); found one of ffffffffffff"
+    ):
+        node_from(agree(federation="e" * 64), snapshot)
 
 
 def test_site_that_is_not_in_the_schedule_has_no_node(agree, new_node):

@@ -13,7 +13,7 @@ import torch
 
 from gossamer.gossip import Mass, SiteId, TrainerState, TrainResult, build_gossip
 from gossamer.node.agreement import Agreement
-from gossamer.node.node import Node
+from gossamer.node.kinds import make_node
 from gossamer.runtime import Line, Network, Simulation
 from gossamer.runtime.journal import Journal
 from gossamer.runtime.service import SiteService
@@ -94,7 +94,8 @@ def start(
     agreement = Agreement(FEDERATION, chosen, schedule, rounds, resend_after_s)
     params = {"body": torch.linspace(-1, 1, size), "head": torch.ones(2, 3)}
     nodes = [
-        Node(site, agreement, Mass(1.0 + k, {"head": (1.0 + k, float(k % 2))}), params) for k, site in enumerate(sites)
+        make_node(site, agreement, Mass(1.0 + k, {"head": (1.0 + k, float(k % 2))}), params)
+        for k, site in enumerate(sites)
     ]
     settings = {"local_steps": 2, "step_s": dict.fromkeys(sites, 1.0), "network": Network(Line(delay_s=1.0))}
     return Simulation(nodes, {site: trainer(site) for site in sites}, **(settings | simulation))

@@ -8,7 +8,7 @@ from types import MappingProxyType
 import pytest
 
 from gossamer.errors import DiskFullError, ScheduleError
-from gossamer.node.node import Node
+from gossamer.node.kinds import make_node
 from gossamer.runtime.journal import Journal
 from gossamer.runtime.service import SiteService
 from gossamer.transport.base import Transport
@@ -42,7 +42,7 @@ class Hospital:
             name: Peer(name, IDENTITIES[name].certificate, f"{address}:{self.ports[name]}")
             for name, address in ADDRESSES.items()
         }
-        fresh = Node(self.node.site, self.node.agreement, state.own, state.params)
+        fresh = make_node(self.node.site, self.node.agreement, state.own, state.params)
         finish = id if self.model.done() else self.model.set_result
         await self.live(
             fresh,

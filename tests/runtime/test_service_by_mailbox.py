@@ -6,7 +6,7 @@ from contextlib import suppress
 
 import pytest
 
-from gossamer.node.node import Node
+from gossamer.node.kinds import make_node
 from gossamer.runtime.journal import Journal
 from gossamer.runtime.service import SiteService
 from gossamer.transport import mailbox_line
@@ -49,7 +49,7 @@ class Hospital:
             folder=self.folder / "incoming",
             on_refusal=lambda who, reason: self.refused.append((who, reason)),
         )
-        node = Node(site, self.node.agreement, state.own, state.params)
+        node = make_node(site, self.node.agreement, state.own, state.params)
         service = SiteService(node, self.new_trainer(site), transport, Journal(self.folder), local_steps=2)
         transport.on_peer_started = service.peer_started
         await transport.start()

@@ -22,7 +22,7 @@ def score(dsc, predicted=10, reference=10):
 
 def told(site, organs=(), refused=False):
     content = result_notice(
-        model_sha256=MODEL, cases=5, rounds=2, shares={"B": 3}, organs=tuple(organs), refused=refused
+        model_sha256=MODEL, cases=5, rounds=2, shares={"B": 3}, away={}, organs=tuple(organs), refused=refused
     )
     return Notice("f" * 64, "result", site, content, b"signature")
 

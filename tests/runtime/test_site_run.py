@@ -9,6 +9,7 @@ import pytest
 
 from gossamer.errors import ConfigurationError, DatasetError, FolderBusyError
 from gossamer.node.agreement import Agreement
+from gossamer.node.kinds import make_node
 from gossamer.only_writer import only_writer
 from gossamer.runtime.audit import records_of, verify_audit
 from gossamer.runtime.federation_file import add_site, read_card, read_federation
@@ -18,7 +19,6 @@ from gossamer.runtime.site_run import SiteRun
 from gossamer.runtime.status_endpoint import ask_status
 from gossamer.segment.model_file import read_model
 from gossamer.study.config import read_study
-from gossamer.study.course import Node
 from gossamer.study.federation import federation_of
 from gossamer.study.jobs import make_job
 from gossamer.study.workspace import open_datasets, open_workspace
@@ -29,6 +29,7 @@ title = "Three toy hospitals"
 structures = ["Kidney_L", "Kidney_R", "Prostate"]
 rounds = 2
 local_steps = 5
+pace = "lockstep"
 seed = 1
 
 """
@@ -87,7 +88,7 @@ def simulated(toy_home, tmp_path):
     job = make_job(study, workspace.sites, "gossip", study.arms["gossip"].schedules[0], 1)
     made = federation_of(job, workspace, {})
     agreement = Agreement("a" * 64, made.algorithm, made.topology, job.rounds)
-    nodes = [Node(site, agreement, mass, made.params) for site, mass in made.masses.items()]
+    nodes = [make_node(site, agreement, mass, made.params) for site, mass in made.masses.items()]
     return Simulation(nodes, made.trainers, local_steps=job.local_steps, seed=1).run().params
 
 

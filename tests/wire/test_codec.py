@@ -120,6 +120,9 @@ def metadata(envelope):
         "receiver": envelope.receiver,
         "exchange": "4",
         "attempt": "0",
+        "role": "step",
+        "phases": "",
+        "heard": "",
         "mass": json.dumps({"body": "0x1.0p+0", "rows": {}}),
     }
 

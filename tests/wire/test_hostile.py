@@ -172,7 +172,7 @@ def test_swapped_offsets_of_tensors_of_one_size_make_another_share_and_of_differ
     entry = {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}
     metadata = {
         "kind": "share", "protocol": "1", "federation": "0" * 64, "sender": "a", "receiver": "b", "exchange": "0",
-        "attempt": "0", "mass": '{"body":"0x1.0p+0","rows":{}}',
+        "attempt": "0", "role": "step", "phases": "", "heard": "", "mass": '{"body":"0x1.0p+0","rows":{}}',
     }  # fmt: skip
     body = bytes.fromhex("0000803f 00000040")
     swapped = {"__metadata__": metadata, "a": entry | {"data_offsets": [4, 8]}, "b": entry}

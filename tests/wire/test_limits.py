@@ -21,6 +21,9 @@ METADATA = {
     "receiver": "b",
     "exchange": "0",
     "attempt": "0",
+    "role": "step",
+    "phases": "",
+    "heard": "",
     "mass": '{"body":"0x1.0p+0","rows":{"x":["0x1.8p+1","0x0.0p+0"]}}',
 }
 ENTRY = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
@@ -167,6 +170,10 @@ def test_missing_tensor_is_refused_by_name(hand_made):
         ("exchange", "1" + "0" * 18, "'exchange'"),
         ("exchange", "\u0664", "'exchange'"),
         ("attempt", "1e3", "'attempt'"),
+        ("role", "leader", "'role': wanted step or swap or answer or last"),
+        ("phases", "1,2", "'phases'"),
+        ("heard", "-1 2", "'heard'"),
+        ("phases", " ".join(["1"] * 257), "'phases'"),
         ("mass", "1.0", "'mass': wanted a JSON object"),
         ("mass", '{"body":"0x1.0p+0"}', "'mass': wanted body and rows"),
         ("mass", '{"body":"0x1.0p+0","rows":{}}', "'mass': wanted rows of lengths"),

@@ -11,6 +11,9 @@ site_app = typer.Typer(help="This hospital's part of a federation: its key, its 
 
 FOLDER = Path("gossamer-site")
 
+INCOMPLETE = 7
+"""Exit status of a run that ended, but not with all sites all the time."""
+
 Folder = Annotated[Path, typer.Option("--folder", help="The site's folder; it never leaves the hospital.")]
 
 
@@ -61,7 +64,7 @@ def run(
     import asyncio
 
     from gossamer.cli.console import Teller, results_console
-    from gossamer.cli.site_table import results_table
+    from gossamer.cli.site_table import results_table, who_was_missing
     from gossamer.runtime.federation_file import read_federation
     from gossamer.runtime.site_folder import SiteFolder
     from gossamer.runtime.site_run import SiteRun
@@ -77,6 +80,9 @@ def run(
     else:
         results_console().print(results_table(results))
     typer.echo(f"{site_run.model}: the model. Next: gossamer predict --help", err=True)
+    if results.absent or results.away:
+        typer.echo(f"Not all sites were there all the time: {who_was_missing(results)}.", err=True)
+        raise typer.Exit(INCOMPLETE)
 
 
 @site_app.command()

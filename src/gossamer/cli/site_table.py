@@ -59,9 +59,18 @@ def results_table(results: FederationResults) -> Table:
     for site in results.sites:
         cells = [_cell(site.result, organ) for organ in organs]
         table.add_row(Text(site.site), str(site.result.cases) if site.result else ABSENT, *cells)
+    if missing := who_was_missing(results):
+        table.title = f"{table.title}; {missing}"
     table.caption = "cases: training cases that the site gave; refused: what its policy keeps back"
     table.caption_justify = "left"
     return table
+
+
+def who_was_missing(results: FederationResults) -> str:
+    """Sites that told no result, and those that were not heard of for more than a round."""
+    words = [f"{site} told no result" for site in results.absent]
+    words += [f"{site} was away for {rounds} rounds" for site, rounds in results.away.items()]
+    return "; ".join(words)
 
 
 def _organs(result: ResultNotice | None) -> tuple[OrganResult, ...]:

@@ -14,6 +14,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -84,9 +85,15 @@ class GossipState:
 
 
 class GossipAlgorithm(ABC):
-    """Arithmetic of one way to average. Holds settings only; all state is passed in and returned."""
+    """Arithmetic of one way to average. Holds settings only; all state is passed in and returned.
+
+    Attributes:
+        name: what files and arms call it.
+        asynchronous: whether its laws hold where sites do not wait for each other.
+    """
 
     name: str
+    asynchronous: ClassVar[bool] = False
 
     @abstractmethod
     def init(self, params: Params, own: Mass) -> GossipState:

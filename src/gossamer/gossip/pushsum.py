@@ -25,6 +25,7 @@ class PushSum(WeightedGossip):
     """Converges to the mean weighted by cases on any topology that mixes."""
 
     name = "pushsum"
+    asynchronous = True
 
     def start_mass(self, own: Mass) -> Mass:
         """m_i."""

@@ -18,6 +18,7 @@ from gossamer.gossip.hypercube import Hypercube
 from gossamer.gossip.pushsum import PushSum
 from gossamer.gossip.random_graphs import Epidemic, RandomMatching, RandomTopology
 from gossamer.gossip.rolling_sweep import RollingSweep
+from gossamer.gossip.rotation import Rotation
 from gossamer.gossip.star import Star
 from gossamer.gossip.sweep import Sweep
 from gossamer.gossip.topology import SiteId, Topology
@@ -28,11 +29,25 @@ ALGORITHMS: dict[str, type[GossipAlgorithm]] = {
 
 TOPOLOGIES: dict[str, type[Topology]] = {
     each.name: each
-    for each in (Hypercube, BaseGraph, Star, Mesh, Ring, Exponential, StaticExponential, RandomMatching, Epidemic)
+    for each in (
+        Hypercube,
+        BaseGraph,
+        Star,
+        Mesh,
+        Ring,
+        Exponential,
+        StaticExponential,
+        Rotation,
+        RandomMatching,
+        Epidemic,
+    )
 }
 
 OWN_TOPOLOGY = {"pushsum": "exponential", "dpsgd": "ring", "fedavg": "star"}
 """What these take unless told otherwise. All others take the cheapest topology that averages exactly."""
+
+ASYNCHRONOUS_TOPOLOGY = "rotation"
+"""What sites take that do not wait for each other: a fast one must not depend on slow ones for news of the others."""
 
 OWN_SETTINGS: dict[str, dict[str, int]] = {"rolling-sweep": {"exchanges_per_round": 1}}
 """What an algorithm asks of its topology, where the topology can do it."""
@@ -83,6 +98,7 @@ def build_gossip(
     *,
     topology: str | None = None,
     topology_settings: Mapping[str, Any] | None = None,
+    asynchronous: bool = False,
 ) -> tuple[GossipAlgorithm, Topology]:
     """An algorithm with a topology on which its laws hold.
 
@@ -92,12 +108,14 @@ def build_gossip(
         seed: what random schedules are drawn from.
         topology: a key of ``TOPOLOGIES``; by default the algorithm's own.
         topology_settings: settings of the topology.
+        asynchronous: whether sites do not wait for each other; changes the default topology alone.
 
     Raises:
         ScheduleError: a name is unknown, or the two do not go together.
     """
     chosen = build_algorithm(algorithm) if isinstance(algorithm, str) else algorithm
-    kind = topology or default_topology(chosen.name, len(sites))
+    usual = ASYNCHRONOUS_TOPOLOGY if asynchronous else default_topology(chosen.name, len(sites))
+    kind = topology or usual
     possible = _settings_of(_named("topology", kind, TOPOLOGIES))
     asked = {name: value for name, value in OWN_SETTINGS.get(chosen.name, {}).items() if name in possible}
     schedule = build_topology(kind, sites, seed, **{**asked, **(topology_settings or {})})

@@ -54,7 +54,7 @@ class SegmentationTrainer:
             recipe: all numbers of training.
             seed: of this run; sites draw from it independently.
             site: the site's name.
-            total_steps: optimiser steps this site will take in all; the learning rate's schedule.
+            total_steps: optimiser steps of a site in all rounds; the learning rate's schedule.
             fabric: device and precision; ``compute_for(recipe)`` if not given.
 
         Raises:
@@ -82,7 +82,8 @@ class SegmentationTrainer:
         Args:
             params: where to start.
             steps: optimiser steps.
-            round_index: not needed: what is random follows the step, which runs through all rounds.
+            round_index: from 0; where in the schedule of the learning rate the run stands. A site that skips rounds
+                follows it. What is random follows the step, which runs through all of this site's rounds.
             teachers: must be empty; this trainer learns from labels alone.
 
         Raises:
@@ -97,7 +98,7 @@ class SegmentationTrainer:
         load_parameters(self._network, params)
         start = [weight.detach().clone() for weight in self._weights] if self._recipe.proximal_mu else []
         with flushed_denormals():
-            losses = [self._take_step(start) for _ in range(steps)]
+            losses = [self._take_step(start, round_index * steps + step) for step in range(steps)]
         self._optimizer.zero_grad(set_to_none=True)
         loss = float(torch.stack(losses).mean()) if losses else 0.0
         if not math.isfinite(loss):
@@ -129,9 +130,9 @@ class SegmentationTrainer:
         """End the worker processes, if there are any."""
         self._patches.close()
 
-    def _take_step(self, start: Sequence[Tensor]) -> Tensor:
-        """One optimiser step; returns its loss."""
-        self._set_learning_rate()
+    def _take_step(self, start: Sequence[Tensor], place: int) -> Tensor:
+        """One optimiser step, at a place in the schedule of the learning rate; returns its loss."""
+        self._set_learning_rate(place)
         batch = self._next_batch()
         logits = self._module(batch.images)
         loss = segmentation_loss(
@@ -144,8 +145,8 @@ class SegmentationTrainer:
         self._step += 1
         return loss.detach()
 
-    def _set_learning_rate(self) -> None:
-        rate = learning_rate(self._step, self._total_steps, self._recipe)
+    def _set_learning_rate(self, place: int) -> None:
+        rate = learning_rate(place, self._total_steps, self._recipe)
         for group in self._optimizer.param_groups:
             group["lr"] = rate
 

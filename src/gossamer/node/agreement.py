@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Literal
 
 from gossamer.errors import ScheduleError
 from gossamer.gossip.algorithm import GossipAlgorithm
 from gossamer.gossip.topology import Topology
-from gossamer.wire.codec import MAX_SITE_NAME, is_site_name
+from gossamer.wire.codec import MAX_SITE_NAME, MOST_COUNTED_SITES, is_site_name
+
+Pace = Literal["asynchronous", "lockstep"]
 
 ONE_HOUR_S = 3600.0
 """Longer than the slowest hand-over of a model that FeTS saw between two hospitals (431 s up, 217 s down)."""
@@ -26,7 +29,8 @@ class Agreement:
         federation: SHA-256 (hex) of the agreed settings; messages of any other federation are refused.
         algorithm: the arithmetic.
         topology: the schedule.
-        rounds: R, local phases of each site.
+        rounds: R, local phases of each site; of the mean site where they do not wait for each other.
+        pace: whether sites wait for each other.
         resend_after_s: how long to wait for a receipt before a share is sent again; doubled at every further attempt.
     """
 
@@ -35,6 +39,7 @@ class Agreement:
     topology: Topology
     rounds: int
     resend_after_s: float = ONE_HOUR_S
+    pace: Pace = "lockstep"
 
     def __post_init__(self) -> None:
         """Check what cannot work.
@@ -60,6 +65,20 @@ class Agreement:
                     "every peer would refuse its messages: rename it"
                 )
         self.algorithm.check(self.topology)
+        if self.pace == "asynchronous":
+            self._check_asynchronous()
+
+    def _check_asynchronous(self) -> None:
+        if not self.algorithm.asynchronous:
+            raise ScheduleError(
+                f"algorithm '{self.algorithm.name}': wanted one that needs no common clock, for the asynchronous pace; "
+                "this one drifts where sites do not wait for each other; take 'pushsum', or the pace 'lockstep'"
+            )
+        if len(self.topology.sites) > MOST_COUNTED_SITES:
+            raise ScheduleError(
+                f"wanted at most {MOST_COUNTED_SITES} sites at the asynchronous pace, for every message counts all; "
+                f"found {len(self.topology.sites)}; take the pace 'lockstep'"
+            )
 
     @property
     def exchanges(self) -> int:

@@ -21,10 +21,17 @@ class Started:
 
 @dataclass(frozen=True)
 class Trained:
-    """A local phase is over. ``round_index`` says which, so that a late answer is not taken for another."""
+    """A local phase is over.
+
+    Attributes:
+        round_index: says which, so that a late answer is not taken for another.
+        params: what training made.
+        start: what ``Train`` asked to begin from; a node that has moved on meanwhile needs it.
+    """
 
     round_index: int
     params: Params
+    start: Params | None = None
 
 
 @dataclass(frozen=True)

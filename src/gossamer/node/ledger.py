@@ -68,14 +68,27 @@ class Ledger:
         """The shares of an exchange, to be absorbed now."""
         shares = self._inbox.pop(exchange, {})
         for sender in shares:
-            self._absorbed[sender] = self._absorbed.get(sender, 0) + 1
+            self.count_absorbed(sender)
         return shares
+
+    def count_absorbed(self, sender: SiteId) -> None:
+        """One more share of a sender is absorbed."""
+        self._absorbed[sender] = self._absorbed.get(sender, 0) + 1
 
     def hand_over(self, exchange: int, shares: Mapping[SiteId, Share], due_s: float) -> list[Outgoing]:
         """Note shares as sent; without a receipt they are due again at ``due_s``."""
         fresh = [Outgoing(exchange, receiver, share, 0, due_s) for receiver, share in sorted(shares.items())]
-        self._outstanding |= {(each.exchange, each.receiver): each for each in fresh}
+        for each in fresh:
+            self.note(each)
         return fresh
+
+    def note(self, outgoing: Outgoing) -> None:
+        """Note a share as sent."""
+        self._outstanding[outgoing.exchange, outgoing.receiver] = outgoing
+
+    def outstanding_to(self, receiver: SiteId) -> tuple[Outgoing, ...]:
+        """Shares without a receipt, of one receiver."""
+        return tuple(each for each in self._outstanding.values() if each.receiver == receiver)
 
     def strike_out(self, exchange: int, receiver: SiteId) -> None:
         """The receiver keeps the share now; a second receipt changes nothing."""

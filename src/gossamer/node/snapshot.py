@@ -8,9 +8,10 @@ from typing import Literal
 
 from gossamer.gossip.algorithm import GossipState, Mass, Share
 from gossamer.gossip.topology import SiteId
+from gossamer.wire.messages import NO_NEWS, News, Role
 
 Phase = Literal["training", "exchanging", "lingering", "finished"]
-"""See the law of the node (``node.py``)."""
+"""See the laws of the nodes (``lockstep``, ``asynchronous``)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,6 +24,8 @@ class Outgoing:
         share: itself; its tensors are the sender's own, not a copy.
         attempt: how often it was sent again.
         due_s: when it will be sent again.
+        role: what it is for.
+        news: what goes with it.
     """
 
     exchange: int
@@ -30,6 +33,46 @@ class Outgoing:
     share: Share
     attempt: int
     due_s: float
+    role: Role = "step"
+    news: News = NO_NEWS
+
+
+@dataclass(frozen=True, eq=False)
+class Last:
+    """What a peer holds now that its local phases are over.
+
+    Attributes:
+        share: its estimate, with all its mass.
+        news: what it knew then.
+    """
+
+    share: Share
+    news: News
+
+
+@dataclass(frozen=True, eq=False)
+class Afoot:
+    """What a node without a common clock knows besides; see ``asynchronous``.
+
+    Attributes:
+        next_number: of the next share it makes.
+        taken: by sender, the number of the latest share taken from it.
+        is_void: whether the local phase that goes on began from an estimate that has been given up since.
+        waits: for whom it waits, and until when.
+        wait_ends_s: until when it waits between this local phase and the next, at most.
+        lasts: by site, what it held at its end, this site among them.
+        census: how far everyone is: ``Census.record``.
+        patience: ``Patience.record``.
+    """
+
+    next_number: int
+    taken: Mapping[SiteId, int]
+    is_void: bool
+    waits: Mapping[SiteId, float]
+    wait_ends_s: float
+    lasts: Mapping[SiteId, Last]
+    census: tuple[Mapping[SiteId, int], ...]
+    patience: tuple[float | Mapping[SiteId, float], ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +89,7 @@ class Snapshot:
         inbox: shares that are promised by a receipt and not yet absorbed, by exchange and sender.
         outstanding: shares without a receipt, in the order in which they were made.
         absorbed: how many shares of each peer were absorbed.
+        afoot: what a node without a common clock knows besides; None in lockstep.
     """
 
     site: SiteId
@@ -57,7 +101,8 @@ class Snapshot:
     inbox: Mapping[int, Mapping[SiteId, Share]]
     outstanding: tuple[Outgoing, ...]
     absorbed: Mapping[SiteId, int]
+    afoot: Afoot | None = None
 
 
-SNAPSHOT_KINDS: tuple[type, ...] = (Snapshot, Outgoing, GossipState, Share, Mass)
+SNAPSHOT_KINDS: tuple[type, ...] = (Snapshot, Outgoing, Afoot, Last, News, GossipState, Share, Mass)
 """The classes in a snapshot, for ``wire.values.pack`` and ``unpack``."""

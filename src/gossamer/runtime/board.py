@@ -12,7 +12,7 @@ Law
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 from cryptography import x509
@@ -108,10 +108,11 @@ class Board:
                 "folder restored from a backup, or does it run twice? ask that site"
             )
 
-    async def everyone(self, topic: str) -> dict[SiteId, bytes]:
-        """What all sites say on a topic; waits until the last has said it."""
+    async def everyone(self, topic: str, among: Collection[SiteId] | None = None) -> dict[SiteId, bytes]:
+        """What sites say on a topic; waits until all have said it, or all of those named."""
+        awaited = set(self._members if among is None else among)
         async with self._came:
-            await self._came.wait_for(lambda: not self.missing(topic))
+            await self._came.wait_for(lambda: not awaited & set(self.missing(topic)))
         return self.said(topic)
 
     def tell_everyone(self) -> None:

@@ -21,7 +21,10 @@ from gossamer.data.labels import standard_name
 from gossamer.data.planning import DEFAULT_RULES, PlanRules
 from gossamer.documents import parse_toml
 from gossamer.errors import ConfigurationError, UsageError
+from gossamer.gossip.registry import build_gossip
+from gossamer.gossip.topology import SiteId
 from gossamer.learn.recipe import Recipe
+from gossamer.node.agreement import Agreement, Pace
 from gossamer.transport.identity import read_certificate, site_id_of
 
 FIRST_LINES = """\
@@ -37,8 +40,9 @@ structures = {structures}
 rounds = {rounds}
 local_steps = {local_steps}
 
-# How models are averaged: exact weighted averages by pairwise exchanges.
-algorithm = "sweep"
+# Sites do not wait for each other: one that is slow or away costs quality, never the run. "lockstep" instead gives
+# exact weighted averages after every round, and waits for all.
+pace = "asynchronous"
 seed = 0
 
 # The sites follow; add one with: gossamer federation add-site THIS_FILE CARD
@@ -58,6 +62,8 @@ def _has_a_port(address: str) -> str:
     return address
 
 
+DEFAULT_ALGORITHMS: dict[Pace, str] = {"asynchronous": "pushsum", "lockstep": "sweep"}
+
 SiteName = Annotated[str, AfterValidator(_is_safe)]
 Address = Annotated[str, AfterValidator(_has_a_port)]
 
@@ -67,6 +73,7 @@ class Member(BaseModel):
 
     Attributes:
         name: what people and messages call it.
+        joins_later: whether the others begin without it, on a plan of their own patients; at the asynchronous pace.
         address: ``host:port`` where its peers reach it; absent for a site that only dials out.
         certificate: its identity, as text (PEM).
     """
@@ -74,6 +81,7 @@ class Member(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: SiteName
+    joins_later: bool = False
     address: Address | None = None
     certificate: str
 
@@ -93,7 +101,21 @@ class Member(BaseModel):
 
 
 class FederationSettings(BaseModel):
-    """What stands in a federation file."""
+    """What stands in a federation file.
+
+    Attributes:
+        title: for people.
+        structures: TG-263 names; one output channel each.
+        rounds: local phases of each site; of the mean site at the asynchronous pace.
+        local_steps: optimiser steps of a local phase.
+        pace: whether sites wait for each other.
+        algorithm: a key of ``gossamer.gossip.ALGORITHMS``; by default what suits the pace.
+        topology: a key of ``gossamer.gossip.TOPOLOGIES``; by default the algorithm's own.
+        seed: of the network's first parameters, training and random schedules.
+        plan: rules from which the plan follows.
+        recipe: how sites train.
+        sites: the roster.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -101,12 +123,34 @@ class FederationSettings(BaseModel):
     structures: tuple[str, ...] = Field(min_length=1)
     rounds: PositiveInt
     local_steps: PositiveInt
-    algorithm: str = "sweep"
+    pace: Pace = "asynchronous"
+    algorithm: str | None = None
     topology: str | None = None
     seed: int = 0
     plan: PlanRules = DEFAULT_RULES
     recipe: Recipe = Recipe()
     sites: tuple[Member, ...] = ()
+
+    @property
+    def founders(self) -> tuple[SiteId, ...]:
+        """The sites without which nothing begins."""
+        return tuple(SiteId(member.name) for member in self.sites if not member.joins_later)
+
+    def agreement(self, sha256: str) -> Agreement:
+        """What the sites' nodes agree on.
+
+        Args:
+            sha256: what makes their messages this federation's.
+
+        Raises:
+            ScheduleError: algorithm, topology and pace do not go together, or are unknown.
+        """
+        algorithm = self.algorithm or DEFAULT_ALGORITHMS[self.pace]
+        sites = tuple(SiteId(member.name) for member in self.sites)
+        chosen, schedule = build_gossip(
+            algorithm, sites, self.seed, topology=self.topology, asynchronous=self.pace == "asynchronous"
+        )
+        return Agreement(sha256, chosen, schedule, self.rounds, pace=self.pace)
 
 
 @dataclass(frozen=True)
@@ -167,6 +211,13 @@ def _parsed(content: bytes, what: str) -> Federation:
             raise ConfigurationError(
                 f"{what}: wanted sites of different {kind}; found two of the same; take one of them out"
             )
+    if settings.sites and (settings.pace == "lockstep" and any(member.joins_later for member in settings.sites)):
+        raise ConfigurationError(
+            f"{what}: wanted all sites from the beginning, for they wait for each other in lockstep; found one with "
+            "'joins_later'; take it out, or the pace 'asynchronous'"
+        )
+    if settings.sites and not settings.founders:
+        raise ConfigurationError(f"{what}: wanted a site to begin with; found 'joins_later' at all; take it out at one")
     return Federation(settings, hashlib.sha256(content).hexdigest())
 
 

@@ -34,7 +34,7 @@ class RoundReport:
 
 
 class RoundBook:
-    """Collects models by round. Rounds are complete in their order, since no site skips one."""
+    """Collects models by round. A site that skips a round got to its end when it got to that of a later one."""
 
     def __init__(self, site_count: int) -> None:
         self._site_count = site_count
@@ -42,9 +42,15 @@ class RoundBook:
         self.complete = 0
 
     def enter(self, round_index: int, site: SiteId, params: Params, loss: float) -> None:
-        """A site got to the end of a round; after a power cut it may get there again, with the same bits."""
-        if round_index >= self.complete:
-            self._pending.setdefault(round_index, {})[site] = (params, loss)
+        """A site got to the end of a round; it may get there again.
+
+        After a power cut in lockstep it has the same bits then; a fast site that does not wait has newer ones.
+        """
+        if round_index < self.complete:
+            return
+        self._pending.setdefault(round_index, {})[site] = (params, loss)
+        for skipped in range(self.complete, round_index):
+            self._pending.setdefault(skipped, {}).setdefault(site, (params, loss))
 
     def take_complete(self, bytes_sent: Mapping[SiteId, int], virtual_s: float) -> RoundReport | None:
         """The next round that all sites have ended, if there is one; once only."""

@@ -35,6 +35,7 @@ from gossamer.node.events import (
     Trained,
     Woke,
 )
+from gossamer.node.kinds import node_from
 from gossamer.node.node import Node
 from gossamer.node.policy import refuse_unless_finite
 from gossamer.node.snapshot import Phase
@@ -59,9 +60,9 @@ class _PhaseEnded:
 
 @dataclass(frozen=True)
 class Heard:
-    """The last message of a peer: to which exchange it belongs, and when it came (Unix time)."""
+    """The last message of a peer: from which of its rounds it is, and when it came (Unix time)."""
 
-    exchange: int
+    round_index: int | None
     at_s: float
 
 
@@ -130,7 +131,7 @@ class SiteService:
         self.progress = Progress()
         kept = journal.read()
         if kept is not None:
-            node = Node.from_snapshot(node.agreement, kept.snapshot)
+            node = node_from(node.agreement, kept.snapshot)
             trainer.restore(kept.trainer_state)
             self.progress.loss = kept.loss
         self._node = node
@@ -198,10 +199,18 @@ class SiteService:
         """How many shares of each peer this site took in."""
         return self._node.absorbed
 
-    def round_of(self, exchange: int) -> int:
-        """The round that an exchange belongs to, from 0."""
-        agreement = self._node.agreement
-        return min(exchange // agreement.topology.exchanges_per_round, agreement.rounds - 1)
+    @property
+    def local_phases(self) -> int:
+        """How many this site has done."""
+        return self._node.local_phases
+
+    def peers_here(self) -> tuple[SiteId, ...]:
+        """Peers that take part now."""
+        return self._node.peers_here()
+
+    def rounds_away(self) -> Mapping[SiteId, int]:
+        """Peers that were away for more than a round, and for how many."""
+        return self._node.rounds_away()
 
     def peer_started(self, peer: SiteId) -> None:
         """A peer is up again after a stop."""
@@ -219,7 +228,11 @@ class SiteService:
             message = await asyncio.to_thread(self._read, frame)
             if not isinstance(message, Notice):
                 await self._events.put(Received(sender, message))
-                self.progress.heard[sender] = Heard(message.envelope.exchange, time.time())
+                before = self.progress.heard.get(sender)
+                round_index = self._node.round_told(message)
+                if round_index is None and before is not None:
+                    round_index = before.round_index
+                self.progress.heard[sender] = Heard(round_index, time.time())
             elif self._on_notice is not None:
                 await self._on_notice(sender, message)
         except PeerError as refusal:
@@ -293,7 +306,7 @@ class SiteService:
             teachers=work.teachers,
         )
         self.progress.phase_s = time.monotonic() - began_s
-        trained = Trained(work.round_index, result.params)
+        trained = Trained(work.round_index, result.params, work.params)
         await self._events.put(_PhaseEnded(trained, self._trainer.state(), result.loss))
 
     def _note_refusal(self, sender: SiteId, refusal: PeerError) -> None:

@@ -10,6 +10,7 @@ from gossamer.gossip.topology import SiteId
 from gossamer.gossip.trainer import Trainer
 from gossamer.node.agreement import Agreement
 from gossamer.node.events import Train
+from gossamer.node.kinds import node_from
 from gossamer.node.node import Node
 from gossamer.node.snapshot import Snapshot
 from gossamer.runtime.journal import KEPT_KINDS, Kept
@@ -74,7 +75,7 @@ class SimulatedSite:
         self.life += 1
         self.trainer_state, self.loss = self.disk.trainer_state, self.disk.loss
         self.trainer.restore(self.trainer_state)
-        self.node = Node.from_snapshot(self.agreement, self.disk.snapshot)
+        self.node = node_from(self.agreement, self.disk.snapshot)
 
     def record(self) -> tuple[Any, ...]:
         """All of it as a plain value."""
@@ -91,5 +92,5 @@ class SimulatedSite:
             self.events, self.loss, self.bytes_sent, refusals, self.model,
         ) = record  # fmt: skip
         self.refusals = Counter(refusals)
-        self.node = Node.from_snapshot(self.agreement, live) if live else None
+        self.node = node_from(self.agreement, live) if live else None
         self.trainer.restore(self.trainer_state)

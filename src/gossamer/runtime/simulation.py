@@ -200,8 +200,8 @@ class Simulation:
             case TrainingEnds(name, life):
                 site = self._sites[name]
                 if site.life == life and site.training is not None:
-                    round_index = site.training.round_index
-                    self._hand_in(site, Trained(round_index, site.train(self._local_steps)))
+                    work = site.training
+                    self._hand_in(site, Trained(work.round_index, site.train(self._local_steps), work.params))
             case Alarm(name, life, at_s):
                 self._ring(self._sites[name], life, at_s)
             case Delivery(sender, receiver, frame):

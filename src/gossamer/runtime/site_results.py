@@ -53,6 +53,7 @@ class ResultNotice(BaseModel):
         cases: training cases, as told at the beginning.
         rounds: local phases it did.
         shares: by peer, how many of its shares it took in.
+        away: peers it heard nothing of for more than a round, with the longest such time in rounds.
         organs: the scores; empty where the site refuses to share them.
         refused: whether it does.
     """
@@ -64,6 +65,7 @@ class ResultNotice(BaseModel):
     cases: NonNegativeInt
     rounds: NonNegativeInt
     shares: dict[str, NonNegativeInt]
+    away: dict[str, NonNegativeInt] = {}
     organs: tuple[OrganResult, ...] = ()
     refused: bool = False
 
@@ -108,6 +110,12 @@ class FederationResults(BaseModel):
         """Sites that said nothing."""
         return tuple(site.site for site in self.sites if site.result is None)
 
+    @property
+    def away(self) -> dict[str, int]:
+        """Sites that another one missed for more than a round, with the longest such time in rounds."""
+        told = [item for site in self.sites if site.result for item in site.result.away.items()]
+        return {name: max(rounds for other, rounds in told if other == name) for name, _ in sorted(told)}
+
 
 def organ_results(
     scores: Sequence[Mapping[str, Score]], structures: Iterable[str], smallest_count: int
@@ -131,6 +139,7 @@ def result_notice(
     cases: int,
     rounds: int,
     shares: Mapping[SiteId, int],
+    away: Mapping[SiteId, int],
     organs: tuple[OrganResult, ...],
     refused: bool,
 ) -> bytes:
@@ -141,6 +150,7 @@ def result_notice(
         cases=cases,
         rounds=rounds,
         shares={str(site): count for site, count in shares.items()},
+        away={str(site): count for site, count in away.items()},
         organs=() if refused else organs,
         refused=refused,
     )

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -30,14 +30,12 @@ from gossamer.data.plan import Plan
 from gossamer.data.prepared import PreparedDataset
 from gossamer.errors import ListenError, NoticeError, PeerError, WireError
 from gossamer.gossip.algorithm import Mass, Params
-from gossamer.gossip.registry import build_gossip
 from gossamer.gossip.topology import SiteId
 from gossamer.learn.mass import mass_of
 from gossamer.learn.recipe import Recipe
 from gossamer.learn.trainer import SegmentationTrainer
 from gossamer.nets import build_network, output_rows, parameters_of
-from gossamer.node.agreement import Agreement
-from gossamer.node.node import Node
+from gossamer.node.kinds import make_node
 from gossamer.only_writer import only_writer
 from gossamer.runtime.audit import AuditLog
 from gossamer.runtime.audit_entries import Finished, Started
@@ -100,7 +98,7 @@ class Joined:
 
     Attributes:
         plan: the same at all sites.
-        fingerprints: by site, as told.
+        fingerprints: by site, as told so far.
     """
 
     plan: Plan
@@ -229,7 +227,7 @@ class SiteRun:
     def _peer_status(self, peer: SiteId, progress: Progress) -> PeerStatus:
         way = self.transport.states[peer]
         heard = progress.heard.get(peer)
-        round_index = self.service.round_of(heard.exchange) if self.service and heard else None
+        round_index = heard.round_index if heard else None
         return PeerStatus(
             site=peer,
             reachable=way.is_up,
@@ -257,13 +255,14 @@ class SiteRun:
     async def _agree(self) -> Joined:
         if self.me in self.board.missing(JOIN):
             await self.board.post(JOIN, join_notice(await asyncio.to_thread(self._patients.fingerprint)))
-        self._say_who_is_missing(JOIN)
-        fingerprints = fingerprints_of(await self.board.everyone(JOIN))
-        plan = agreed_plan(self._federation, fingerprints)
+        founders = self._federation.settings.founders
+        self._say_who_is_missing(JOIN, founders)
+        told = fingerprints_of(await self.board.everyone(JOIN, founders))
+        plan = agreed_plan(self._federation, {site: told[site] for site in founders})
         await self.board.post(PLAN, plan_notice(plan))
         self.transport.expect(_limits_of(plan))
-        require_same_plan(plan, await self.board.everyone(PLAN))
-        return Joined(plan, fingerprints)
+        require_same_plan(plan, await self.board.everyone(PLAN, founders))
+        return Joined(plan, told)
 
     async def _train(self, joined: Joined) -> FederationResults:
         settings = self._federation.settings
@@ -272,8 +271,8 @@ class SiteRun:
         prepared = await asyncio.to_thread(self._patients.prepare, joined.plan)
         network = build_network(joined.plan, settings.seed)
         cases = prepared.split("train")
-        agreement = self._agreement(joined.plan)
-        node = Node(self.me, agreement, mass_of(cases, output_rows(network)), parameters_of(network))
+        agreement = settings.agreement(agreement_hash(self._federation, joined.plan))
+        node = make_node(self.me, agreement, mass_of(cases, output_rows(network)), parameters_of(network))
         steps = settings.rounds * settings.local_steps
         trainer = SegmentationTrainer(cases, joined.plan, recipe, seed=settings.seed, site=self.me, total_steps=steps)
         try:
@@ -310,17 +309,25 @@ class SiteRun:
                 organs = await _beside(working, asyncio.to_thread(self._patients.score, self.model, prepared, recipe))
                 await self.board.post(RESULT, self._result(model_sha256, joined, organs))
             self._stage = "waiting for results"
-            self._say_who_is_missing(RESULT)
-            await _beside(working, self.board.everyone(RESULT))
-            results = self._results(joined.plan, model_sha256)
-            write_atomically(self.folder / "results.json", results.model_dump_json(indent=1) + "\n")
+            await _beside(working, self._hear_results())
+            self._write_results(joined.plan, model_sha256)
             self._stage = "done"
             self._audit.sign()
             await _beside(working, self._linger())
-            return results
+            return self._write_results(joined.plan, model_sha256)  # more may have come meanwhile
         finally:
             working.cancel()
             await asyncio.gather(working, return_exceptions=True)
+
+    async def _hear_results(self) -> None:
+        """Wait for the results of all that take part: for ever in lockstep, which ends with all or not at all."""
+        assert self.service is not None
+        here = (self.me, *self.service.peers_here())
+        self._say_who_is_missing(RESULT, here)
+        is_lockstep = self._federation.settings.pace == "lockstep"
+        with suppress(TimeoutError):
+            async with asyncio.timeout(None if is_lockstep else LINGER_S):
+                await self.board.everyone(RESULT, here)
 
     async def _linger(self) -> None:
         """Stay until every peer has everything: who leaves before may leave another waiting for ever.
@@ -330,19 +337,13 @@ class SiteRun:
         await self.board.post(END, b"{}")
         try:
             async with asyncio.timeout(LINGER_S):
-                await self.board.everyone(END)
+                await self.board.everyone(END, self.board.said(RESULT))
         except TimeoutError:
-            others = ", ".join(self.board.missing(END))
+            others = ", ".join(set(self.board.missing(END)) & set(self.board.said(RESULT)))
             self._watch.say(f"It is not known whether site {others} has all results. The same command again asks.")
         with suppress(TimeoutError):
             async with asyncio.timeout(LAST_WORD_S):
                 await self.board.told()
-
-    def _agreement(self, plan: Plan) -> Agreement:
-        settings = self._federation.settings
-        sites = tuple(SiteId(member.name) for member in settings.sites)
-        algorithm, topology = build_gossip(settings.algorithm, sites, settings.seed, topology=settings.topology)
-        return Agreement(agreement_hash(self._federation, plan), algorithm, topology, settings.rounds)
 
     def _recipe(self) -> Recipe:
         recipe, threads = self._federation.settings.recipe, self._site.settings.threads
@@ -350,11 +351,13 @@ class SiteRun:
 
     def _write_model(self, params: Params, joined: Joined) -> str:
         settings = self._federation.settings
-        everyone = merged(joined.fingerprints.values())
+        assert self.service is not None
+        fingerprints = fingerprints_of(self.board.said(JOIN))  # of those that joined later too
+        everyone = merged(fingerprints.values())
         record = ModelRecord(
             arm=ARM,
             seed=settings.seed,
-            sites={str(site): fingerprint.cases for site, fingerprint in joined.fingerprints.items()},
+            sites={str(site): fingerprint.cases for site, fingerprint in fingerprints.items()},
             annotated={name: everyone.annotated.get(name, 0) for name in joined.plan.structures},
             steps=settings.rounds * settings.local_steps,
             rounds=settings.rounds,
@@ -370,20 +373,23 @@ class SiteRun:
         return result_notice(
             model_sha256=model_sha256,
             cases=joined.fingerprints[self.me].cases,
-            rounds=self._federation.settings.rounds,
+            rounds=self.service.local_phases,
             shares=self.service.absorbed,
+            away=self.service.rounds_away(),
             organs=organs,
             refused=not self._site.settings.share_scores,
         )
 
-    def _results(self, plan: Plan, model_sha256: str) -> FederationResults:
-        return federation_results(
+    def _write_results(self, plan: Plan, model_sha256: str) -> FederationResults:
+        results = federation_results(
             federation=self._federation.sha256,
             plan=plan.hash,
             model_sha256=model_sha256,
             sites=(self.me, *self.peers),
             told=self.board.notices(RESULT),
         )
+        write_atomically(self.folder / "results.json", results.model_dump_json(indent=1) + "\n")
+        return results
 
     async def _receive_notices(self) -> None:
         """Hear what is told; a share that comes before there is a node is kept for it, one of each peer."""
@@ -415,8 +421,8 @@ class SiteRun:
         if self.service is not None:
             self.service.peer_started(peer)
 
-    def _say_who_is_missing(self, topic: str) -> None:
-        if missing := self.board.missing(topic):
+    def _say_who_is_missing(self, topic: str, among: Collection[SiteId]) -> None:
+        if missing := [site for site in self.board.missing(topic) if site in among]:
             self._watch.say(f"waiting for site {', '.join(missing)}")
 
 

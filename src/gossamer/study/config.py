@@ -18,6 +18,7 @@ from gossamer.documents import parse_toml
 from gossamer.errors import UsageError
 from gossamer.evaluate.metrics import check_metrics
 from gossamer.learn.recipe import Recipe
+from gossamer.node.agreement import Pace
 
 ArmKind = Literal["local-only", "pooled", "federated"]
 
@@ -60,6 +61,8 @@ class Arm(_Section):
     """Federated arms: a key of ``gossamer.gossip.ALGORITHMS``, or a name given to ``run_study``."""
     topology: str | None = None
     """Federated arms: a key of ``gossamer.gossip.TOPOLOGIES``; by default the algorithm's own."""
+    pace: Pace = "lockstep"
+    """Federated arms: whether sites wait for each other; "asynchronous" takes the algorithm "pushsum"."""
     proximal_mu: float = Field(default=0.0, ge=0)
     """FedProx: weight of the pull towards the parameters a local phase starts from."""
     label_aware: bool = True

@@ -19,11 +19,10 @@ from gossamer.atomic import write_atomically
 from gossamer.documents import parse_json
 from gossamer.errors import StorageError
 from gossamer.gossip import GossipAlgorithm, Params, Trainer, TrainerState, TrainResult
-from gossamer.node.agreement import Agreement
-from gossamer.node.node import Node
+from gossamer.node.kinds import make_node
 from gossamer.runtime.rounds import RoundReport
 from gossamer.runtime.simulation import Simulation, SimulationResult
-from gossamer.study.federation import Federation, federation_of
+from gossamer.study.federation import Federation, agreement_of, federation_of
 from gossamer.study.jobs import Job
 from gossamer.study.lookout import MODELS, Lookout
 from gossamer.study.outcome import CASES, Outcome, training_image_bytes
@@ -127,8 +126,8 @@ class _Course:
 
     def _simulate(self, federation: Federation, lookout: Lookout, stopwatch: _Stopwatch) -> SimulationResult:
         job = self.job
-        agreement = Agreement(self._federation_hash(), federation.algorithm, federation.topology, job.rounds)
-        nodes = [Node(site, agreement, mass, federation.params) for site, mass in federation.masses.items()]
+        agreement = agreement_of(job, federation.algorithm, federation.topology, self._federation_hash())
+        nodes = [make_node(site, agreement, mass, federation.params) for site, mass in federation.masses.items()]
         looks = look_rounds(job.rounds, self.workspace.study.validations)
         every = max(1, job.rounds // CHECKPOINTS)
         images_sent = sum(_images_sent(self.workspace).values()) if job.arm.kind == "pooled" else 0

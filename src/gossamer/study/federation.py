@@ -18,8 +18,11 @@ from gossamer.learn.mass import mass_of
 from gossamer.learn.recipe import Recipe
 from gossamer.learn.trainer import SegmentationTrainer
 from gossamer.nets import build_network, output_rows, parameters_of
+from gossamer.node.agreement import Agreement
 from gossamer.study.jobs import Job
 from gossamer.study.workspace import Workspace
+
+UNNAMED_FEDERATION = "0" * 64
 
 
 @dataclass(frozen=True)
@@ -69,13 +72,24 @@ def federation_of(job: Job, workspace: Workspace, algorithms: Mapping[str, Gossi
     )
 
 
+def agreement_of(
+    job: Job, algorithm: GossipAlgorithm, topology: Topology, sha256: str = UNNAMED_FEDERATION
+) -> Agreement:
+    """What the sites of a run agree on.
+
+    Raises:
+        ScheduleError: the algorithm does not go with the topology, the pace or the number of rounds.
+    """
+    return Agreement(sha256, algorithm, topology, job.rounds, pace=job.arm.pace)
+
+
 def require_gossip(job: Job, algorithms: Mapping[str, GossipAlgorithm]) -> None:
     """Refuse a run that could not begin: said before the first hour of training, not after it.
 
     Raises:
-        ScheduleError: algorithm and topology do not go together, or are unknown.
+        ScheduleError: algorithm, topology and pace do not go together, or are unknown.
     """
-    _gossip(job, tuple(SiteId(name) for name in job.learners), algorithms)
+    agreement_of(job, *_gossip(job, tuple(SiteId(name) for name in job.learners), algorithms))
 
 
 def recipe_of(job: Job, recipe: Recipe) -> Recipe:
@@ -94,7 +108,8 @@ def _gossip(
     if job.arm.kind != "federated":
         return DPSGD(), Alone(sites)
     named = algorithms.get(job.arm.algorithm, job.arm.algorithm)
-    return build_gossip(named, sites, job.seed, topology=job.arm.topology)
+    asynchronous = job.arm.pace == "asynchronous"
+    return build_gossip(named, sites, job.seed, topology=job.arm.topology, asynchronous=asynchronous)
 
 
 def _training_cases(workspace: Workspace, hospitals: tuple[str, ...]) -> list[PreparedCase]:

@@ -28,18 +28,23 @@ from gossamer.wire.frame import (
     wire_error,
 )
 from gossamer.wire.limits import NOTICE_BYTES, Limits
-from gossamer.wire.messages import Envelope, Message, Notice, Receipt, ShareMessage
+from gossamer.wire.messages import ROLES, Envelope, Message, News, Notice, Receipt, ShareMessage
 
 PROTOCOL = "1"
 
 _ENVELOPE = {"kind", "protocol", "federation", "sender", "receiver", "exchange"}
 _FIELDS = {
-    "share": _ENVELOPE | {"attempt", "mass"},
+    "share": _ENVELOPE | {"attempt", "mass", "role", "phases", "heard"},
     "receipt": _ENVELOPE,
     "notice": {"kind", "protocol", "federation", "topic", "author", "signature"},
 }
 
 _COUNT = re.compile(r"0|[1-9][0-9]{0,17}", re.ASCII)
+MOST_COUNTED_SITES = 256
+"""So many counts fit into the room that ``limits`` leaves in a header."""
+
+_COUNTS = re.compile(rf"(?:[0-9]{{1,9}}(?: [0-9]{{1,9}}){{0,{MOST_COUNTED_SITES - 1}}})?", re.ASCII)
+
 _HASH = re.compile(r"[0-9a-f]{64}")
 _TOPIC = re.compile(r"[a-z]{1,20}")
 _SIGNATURE = re.compile(r"(?:[0-9a-f]{2}){1,80}")
@@ -60,7 +65,13 @@ def encode(message: Message | Notice) -> Frame:
     if isinstance(message, Receipt):
         return build_frame(_envelope_fields("receipt", message.envelope), {})
     fields = _envelope_fields("share", message.envelope)
-    fields |= {"attempt": str(message.attempt), "mass": _mass_text(message.share.mass)}
+    fields |= {
+        "attempt": str(message.attempt),
+        "mass": _mass_text(message.share.mass),
+        "role": message.role,
+        "phases": _counts_text(message.news.phases),
+        "heard": _counts_text(message.news.heard),
+    }
     return build_frame(fields, message.share.params)
 
 
@@ -99,7 +110,11 @@ def decode(data: Frame | Buffer, limits: Limits) -> Message | Notice:
         return Receipt(envelope)
     attempt = int(_matching(fields, "attempt", _COUNT))
     mass = _mass(fields["mass"], limits)
-    return ShareMessage(envelope, Share(read_tensors(data, header), mass), attempt)
+    role = next((role for role in ROLES if role == fields["role"]), None)
+    if role is None:
+        raise wire_error("role", " or ".join(ROLES), fields["role"])
+    news = News(_counts(fields, "phases"), _counts(fields, "heard"))
+    return ShareMessage(envelope, Share(read_tensors(data, header), mass), attempt, role, news)
 
 
 def _notice_fields(notice: Notice) -> dict[str, str]:
@@ -143,6 +158,15 @@ def _envelope_fields(kind: str, envelope: Envelope) -> dict[str, str]:
 def _mass_text(mass: Mass) -> str:
     rows = {name: [number.hex() for number in row] for name, row in mass.rows.items()}
     return json.dumps({"body": mass.body.hex(), "rows": rows}, separators=(",", ":"))
+
+
+def _counts_text(counts: tuple[int, ...]) -> str:
+    return " ".join(map(str, counts))
+
+
+def _counts(fields: Mapping[str, str], field: str) -> tuple[int, ...]:
+    text = _matching(fields, field, _COUNTS)
+    return tuple(map(int, text.split()))
 
 
 def _require_tensors(header: Header, limits: Limits) -> None:

@@ -10,8 +10,8 @@ import torch
 
 from gossamer.gossip.algorithm import Mass, Params
 
-ENVELOPE_BYTES = 8192
-"""Room in a header for everything but what grows with the network: addresses, kind, version, padding."""
+ENVELOPE_BYTES = 16384
+"""Room in a header for everything but what grows with the network: addresses, kind, version, counts, padding."""
 
 ENTRY_BYTES = 512
 """Room for one tensor's dtype, shape and offsets in digits."""
