@@ -240,3 +240,57 @@ def test_a_site_says_for_whom_it_waits(federation):
         await asyncio.gather(work, return_exceptions=True)
 
     asyncio.run(run())
+
+
+def test_at_its_own_pace_each_site_ends_with_the_same_model_and_table(federation):
+    for_everyone(federation, federation.read_text().replace('pace = "lockstep"', 'pace = "asynchronous"'))
+    tables = asyncio.run(all_run(federation))
+    assert tables[0].sites == tables[1].sites == tables[2].sites
+    models = [read_model(run_of(federation, name).folder / "model.safetensors").params for name in "ABC"]
+    for key, tensor in models[0].items():
+        assert all(model[key].numpy().tobytes() == tensor.numpy().tobytes() for model in models[1:]), key
+    assert sum(site.result.rounds for site in tables[0].sites) >= 3 * 2
+    assert tables[0].absent == ()
+
+
+def joining_later(federation, rounds):
+    text = federation.read_text().replace('pace = "lockstep"', 'pace = "asynchronous"')
+    text = text.replace("rounds = 2", f"rounds = {rounds}")
+    for_everyone(federation, text.replace('[[sites]]\nname = "C"', '[[sites]]\nname = "C"\njoins_later = true'))
+
+
+def test_a_site_that_joins_later_is_not_waited_for_and_named_while_it_is_absent(federation):
+    joining_later(federation, 2)
+    tables = asyncio.run(all_run(federation, "AB"))
+    assert [table.absent for table in tables] == [("C",), ("C",)]
+    models = [read_model(run_of(federation, name).folder / "model.safetensors").params for name in "AB"]
+    for key, tensor in models[0].items():
+        assert models[1][key].numpy().tobytes() == tensor.numpy().tobytes(), key
+
+
+def test_a_site_that_joins_in_the_middle_of_a_run_ends_with_the_others_model(federation):
+    joining_later(federation, 30)
+
+    async def run():
+        founders = [run_of(federation, name) for name in "AB"]
+        works = [asyncio.create_task(founder.run()) for founder in founders]
+        async with asyncio.timeout(120):
+            while founders[0].service is None or founders[0].service.local_phases < 3:
+                await asyncio.sleep(0.02)
+            return await asyncio.gather(*works, run_of(federation, "C").run())
+
+    tables = asyncio.run(run())
+    assert tables[0].absent == tables[2].absent == ()
+    rounds = {site.site: site.result.rounds for site in tables[2].sites}
+    assert rounds["C"] < rounds["A"]
+    models = [read_model(run_of(federation, name).folder / "model.safetensors") for name in "ABC"]
+    assert models[2].record.sites == {"A": 2, "B": 2, "C": 1}
+    for key, tensor in models[0].params.items():
+        assert all(model.params[key].numpy().tobytes() == tensor.numpy().tobytes() for model in models[1:]), key
+
+
+def for_everyone(federation, text):
+    """Another federation file, approved at all sites."""
+    federation.write_text(text)
+    for name in "ABC":
+        SiteFolder(federation.parent / name).approve(read_federation(federation))

@@ -79,8 +79,8 @@ class Census:
         return (self.total - self._total_of(news)) / len(self._sites)
 
     def is_of_the_end(self, news: News) -> bool:
-        """Whether the sender of ``news`` had nearly all of the run in what it sent with them."""
-        return self._total_of(news) >= (self._rounds - FRESH_ROUNDS) * len(self._sites)
+        """Whether what came with ``news`` has all but the last two rounds in it, and half of the run at least."""
+        return self._total_of(news) >= max(self._rounds - FRESH_ROUNDS, self._rounds / 2) * len(self._sites)
 
     def count_own(self) -> None:
         """A local phase is over here."""
@@ -114,10 +114,10 @@ class Census:
         return self._was_here(self._total_of(news), news.heard[self._sites.index(site)])
 
     def _was_here(self, total: int, heard: int) -> bool:
-        return total - heard <= NEWS_ROUNDS * len(self._sites)
+        return heard > 0 and total - heard <= NEWS_ROUNDS * len(self._sites)
 
     def rounds_away(self) -> dict[SiteId, int]:
-        """By site, the longest time without a word of it, in whole rounds; left out where it was as long as news take."""
+        """By site, the longest silence in whole rounds, where it was longer than news take."""
         count = len(self._sites)
         longest = {site: max(self._silences[site], self.total - self._heard[site]) for site in self._sites}
         return {site: phases // count for site, phases in longest.items() if phases > NEWS_ROUNDS * count}

@@ -23,7 +23,13 @@ USUAL_GAPS = 4.0
 class Patience:
     """One site's stopwatches. Durations survive a restart; points in time do not, for the clock is another."""
 
-    def __init__(self) -> None:
+    def __init__(self, unmeasured_s: float) -> None:
+        """Nothing is measured yet.
+
+        Args:
+            unmeasured_s: how long to wait for a last word until something is.
+        """
+        self._unmeasured_s = unmeasured_s
         self.phase_began_s = 0.0
         self.phase_s = 0.0
         self.sent_s: dict[SiteId, float] = {}
@@ -72,5 +78,6 @@ class Patience:
 
     def gives_up_s(self, peer: SiteId, now: float, *, is_here: bool) -> float:
         """Until when to wait for a peer's last word; not at all for one that is away, and was never heard here."""
-        usual_s = max(self.phase_s, self.gap_s.get(peer, 0.0), *self.transfer_s.values(), 0.0)
-        return (now if is_here else self.heard_s.get(peer, -inf)) + USUAL_GAPS * usual_s
+        measured_s = max(self.phase_s, self.gap_s.get(peer, 0.0), *self.transfer_s.values(), 0.0)
+        longest_s = USUAL_GAPS * measured_s if measured_s > 0 else self._unmeasured_s
+        return (now if is_here else self.heard_s.get(peer, -inf)) + longest_s

@@ -337,9 +337,9 @@ class SiteRun:
         await self.board.post(END, b"{}")
         try:
             async with asyncio.timeout(LINGER_S):
-                await self.board.everyone(END, self.board.said(RESULT))
+                await self.board.everyone(END, self.board.said(JOIN))
         except TimeoutError:
-            others = ", ".join(set(self.board.missing(END)) & set(self.board.said(RESULT)))
+            others = ", ".join(site for site in self.board.missing(END) if site in self.board.said(JOIN))
             self._watch.say(f"It is not known whether site {others} has all results. The same command again asks.")
         with suppress(TimeoutError):
             async with asyncio.timeout(LAST_WORD_S):
