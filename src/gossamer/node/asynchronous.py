@@ -291,11 +291,9 @@ class AsynchronousNode(Node):
         return sends
 
     def _waits_for_last_words(self, now: float) -> dict[SiteId, float]:
-        return {
-            peer: self._patience.gives_up_s(peer, now, is_here=self._is_here(peer))
-            for peer in self._peers
-            if peer not in self._lasts
-        }
+        silent = [peer for peer in self._peers if peer not in self._lasts]
+        until_s = {peer: self._patience.gives_up_s(peer, now, is_here=self._is_here(peer)) for peer in silent}
+        return {peer: at_s for peer, at_s in until_s.items() if at_s > now}
 
     def _is_here(self, peer: SiteId) -> bool:
         """As far as this site knows, or one of those that have ended."""
