@@ -12,7 +12,7 @@ from typing import Literal
 
 from gossamer.errors import ScheduleError
 from gossamer.gossip.algorithm import GossipAlgorithm
-from gossamer.gossip.topology import Topology
+from gossamer.gossip.topology import SiteId, Topology
 from gossamer.wire.codec import MAX_SITE_NAME, MOST_COUNTED_SITES, is_site_name
 
 Pace = Literal["asynchronous", "lockstep"]
@@ -31,6 +31,7 @@ class Agreement:
         topology: the schedule.
         rounds: R, local phases of each site; of the mean site where they do not wait for each other.
         pace: whether sites wait for each other.
+        joins_later: sites that are away until they are heard of; the others are taken to be there at the beginning.
         resend_after_s: how long to wait for a receipt before a share is sent again; doubled at every further attempt.
     """
 
@@ -40,6 +41,7 @@ class Agreement:
     rounds: int
     resend_after_s: float = ONE_HOUR_S
     pace: Pace = "lockstep"
+    joins_later: frozenset[SiteId] = frozenset()
 
     def __post_init__(self) -> None:
         """Check what cannot work.

@@ -66,7 +66,7 @@ class AsynchronousNode(Node):
 
     def __init__(self, site: SiteId, agreement: Agreement, own: Mass, params: Params) -> None:
         super().__init__(site, agreement, own, params)
-        self._census = Census(site, agreement.topology.sites, agreement.rounds)
+        self._census = Census(site, agreement.topology.sites, agreement.rounds, agreement.joins_later)
         self._patience = Patience(agreement.resend_after_s)
         self._next_number = 0
         self._taken: dict[SiteId, int] = {}

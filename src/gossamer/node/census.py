@@ -26,14 +26,18 @@ more than a round."""
 class Census:
     """The counts of all sites at one of them."""
 
-    def __init__(self, me: SiteId, sites: tuple[SiteId, ...], rounds: int) -> None:
+    def __init__(
+        self, me: SiteId, sites: tuple[SiteId, ...], rounds: int, joins_later: frozenset[SiteId] = frozenset()
+    ) -> None:
         """At the beginning.
 
         Args:
             me: this site.
             sites: all of them, sorted.
             rounds: R.
+            joins_later: sites that are away until they are heard of.
         """
+        self._joins_later = joins_later
         self._me = me
         self._sites = sites
         self._rounds = rounds
@@ -107,14 +111,14 @@ class Census:
 
     def is_here(self, site: SiteId) -> bool:
         """Whether anyone heard of a site lately, as far as this one knows."""
-        return self._was_here(self.total, self._heard[site])
+        return self._was_here(site, self.total, self._heard[site])
 
     def was_here(self, site: SiteId, news: News) -> bool:
         """The same, as far as the sender of ``news`` knew."""
-        return self._was_here(self._total_of(news), news.heard[self._sites.index(site)])
+        return self._was_here(site, self._total_of(news), news.heard[self._sites.index(site)])
 
-    def _was_here(self, total: int, heard: int) -> bool:
-        return heard > 0 and total - heard <= NEWS_ROUNDS * len(self._sites)
+    def _was_here(self, site: SiteId, total: int, heard: int) -> bool:
+        return (heard > 0 or site not in self._joins_later) and total - heard <= NEWS_ROUNDS * len(self._sites)
 
     def rounds_away(self) -> dict[SiteId, int]:
         """By site, the longest silence in whole rounds, where it was longer than news take."""

@@ -18,6 +18,9 @@ MOST_IDLE = 0.1
 USUAL_GAPS = 4.0
 """A peer that has not been heard of for so many times its longest usual silence is given up."""
 
+LEAST_S = 60.0
+"""At the end of a run a minute is no loss; in a short one peers may have begun later by as much."""
+
 
 @final
 class Patience:
@@ -79,5 +82,5 @@ class Patience:
     def gives_up_s(self, peer: SiteId, now: float, *, is_here: bool) -> float:
         """Until when to wait for a peer's last word; not at all for one that is away, and was never heard here."""
         measured_s = max(self.phase_s, self.gap_s.get(peer, 0.0), *self.transfer_s.values(), 0.0)
-        longest_s = USUAL_GAPS * measured_s if measured_s > 0 else self._unmeasured_s
+        longest_s = max(LEAST_S, USUAL_GAPS * measured_s) if measured_s > 0 else self._unmeasured_s
         return (now if is_here else self.heard_s.get(peer, -inf)) + longest_s

@@ -150,7 +150,8 @@ class FederationSettings(BaseModel):
         chosen, schedule = build_gossip(
             algorithm, sites, self.seed, topology=self.topology, asynchronous=self.pace == "asynchronous"
         )
-        return Agreement(sha256, chosen, schedule, self.rounds, pace=self.pace)
+        joins_later = frozenset(SiteId(member.name) for member in self.sites if member.joins_later)
+        return Agreement(sha256, chosen, schedule, self.rounds, pace=self.pace, joins_later=joins_later)
 
 
 @dataclass(frozen=True)

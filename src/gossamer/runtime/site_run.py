@@ -130,7 +130,7 @@ class SiteRun:
         self.folder = site.run_folder(federation)
         _make(self.folder)
         self._patients = OwnPatients(site, self.folder, watch)
-        self._early: dict[SiteId, Frame | Buffer] = {}
+        self._early: dict[SiteId, tuple[Frame | Buffer, ...]] = {}
         self._audit = AuditLog(site.path, site.identity)
         self.transport = transport_of(
             site, federation, limits=UNKNOWN_NETWORK, folder=self.folder, on_refusal=self._note_refusal
@@ -283,7 +283,7 @@ class SiteRun:
                 Journal(self.folder),
                 local_steps=settings.local_steps,
                 on_notice=self.board.take,
-                early=tuple(self._early.items()),
+                early=tuple((peer, frame) for peer, frames in self._early.items() for frame in frames),
                 audit=self._audit,
                 tell=self._watch.say,
             )
@@ -392,7 +392,7 @@ class SiteRun:
         return results
 
     async def _receive_notices(self) -> None:
-        """Hear what is told; a share that comes before there is a node is kept for it, one of each peer."""
+        """Hear what is told; of shares that come before there is a node, each peer's first and last are kept for it."""
         async for sender, frame in self.transport.receive():
             await asyncio.shield(self._hear(sender, frame))  # what was begun is kept whole when the joining ends
 
@@ -404,7 +404,7 @@ class SiteRun:
         except NoticeError as refusal:
             self._note_refusal(sender, str(refusal), refusal.code)
         except WireError:
-            self._early.setdefault(sender, frame)
+            self._early[sender] = (*self._early.get(sender, ())[:1], frame)
 
     def _note_notice(self, author: SiteId, topic: str) -> None:
         if topic in TOLD:
