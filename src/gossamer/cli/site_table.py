@@ -67,7 +67,7 @@ def results_table(results: FederationResults) -> Table:
 
 
 def who_was_missing(results: FederationResults) -> str:
-    """Sites that told no result, and those that were not heard of for more than a round."""
+    """Sites that told no result, and those that were away for longer than news take."""
     words = [f"{site} told no result" for site in results.absent]
     words += [f"{site} was away for {rounds} rounds" for site, rounds in results.away.items()]
     return "; ".join(words)

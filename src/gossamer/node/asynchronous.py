@@ -86,7 +86,7 @@ class AsynchronousNode(Node):
         return self._census.own
 
     def rounds_away(self) -> dict[SiteId, int]:
-        """Peers that were not heard of for more than a round, with the longest such time in rounds."""
+        """Peers that were not heard of for longer than news take, with the longest such time in rounds."""
         return {site: rounds for site, rounds in self._census.rounds_away().items() if site != self.site}
 
     def peers_here(self) -> tuple[SiteId, ...]:

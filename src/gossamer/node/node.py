@@ -145,7 +145,7 @@ class Node(ABC):
 
     @abstractmethod
     def rounds_away(self) -> dict[SiteId, int]:
-        """Peers that were not heard of for more than a round, with the longest such time in rounds."""
+        """Peers that were not heard of for longer than news take, with the longest such time in rounds."""
 
     @abstractmethod
     def peers_here(self) -> tuple[SiteId, ...]:

@@ -209,7 +209,7 @@ class SiteService:
         return self._node.peers_here()
 
     def rounds_away(self) -> Mapping[SiteId, int]:
-        """Peers that were away for more than a round, and for how many."""
+        """Peers that were away for longer than news take, and for how many rounds."""
         return self._node.rounds_away()
 
     def peer_started(self, peer: SiteId) -> None:

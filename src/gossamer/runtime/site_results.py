@@ -53,7 +53,7 @@ class ResultNotice(BaseModel):
         cases: training cases, as told at the beginning.
         rounds: local phases it did.
         shares: by peer, how many of its shares it took in.
-        away: peers it heard nothing of for more than a round, with the longest such time in rounds.
+        away: peers it heard nothing of for longer than news take, with the longest such time in rounds.
         organs: the scores; empty where the site refuses to share them.
         refused: whether it does.
     """
@@ -112,7 +112,7 @@ class FederationResults(BaseModel):
 
     @property
     def away(self) -> dict[str, int]:
-        """Sites that another one missed for more than a round, with the longest such time in rounds."""
+        """Sites that another one missed for longer than news take, with the longest such time in rounds."""
         told = [item for site in self.sites if site.result for item in site.result.away.items()]
         return {name: max(rounds for other, rounds in told if other == name) for name, _ in sorted(told)}
 
