@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from math import nan, sqrt
@@ -229,13 +229,7 @@ class Federation:
 
     def displacement(self) -> float:
         """See the head of the file."""
-        optimum = _optimum(self.sites)
-        alone = _root_mean_square([_distance(OPTIMA[site], optimum) for site in self.sites], self.sites)
-        distances = [
-            _root_mean_square([_distance(estimates[site], optimum) for site in self.sites], self.sites)
-            for estimates in self.rounds[len(self.rounds) // 2 :]
-        ]
-        return max(distances) / alone if all(each == each for each in distances) else float("inf")  # noqa: PLR0124
+        return displacement(self.rounds[len(self.rounds) // 2 :], self.sites)
 
     def _train(self, site: SiteId) -> None:
         state = self._states[site]
@@ -287,6 +281,21 @@ class Federation:
 
         params = forge(Scene(share, honest, self._mean_before(), kept.params, probe))
         return Share(params, share.mass.scaled(1e6 if self.attack.startswith("mass") else 1.0))
+
+
+def displacement(rounds: Sequence[Mapping[SiteId, Params]], sites: tuple[SiteId, ...]) -> float:
+    """How far sites are from their common optimum at the worst of these times, in units of what training alone costs.
+
+    Args:
+        rounds: by site its estimate, at each time.
+        sites: the honest ones.
+    """
+    optimum = _optimum(sites)
+    alone = _root_mean_square([_distance(OPTIMA[site], optimum) for site in sites], sites)
+    distances = [
+        _root_mean_square([_distance(estimates[site], optimum) for site in sites], sites) for estimates in rounds
+    ]
+    return max(distances) / alone if all(each == each for each in distances) else float("inf")  # noqa: PLR0124
 
 
 def cost(quick: bool) -> float:

@@ -90,10 +90,12 @@ class GossipAlgorithm(ABC):
     Attributes:
         name: what files and arms call it.
         asynchronous: whether its laws hold where sites do not wait for each other.
+        sets_masses_back: whether each round begins with the masses of the first.
     """
 
     name: str
     asynchronous: ClassVar[bool] = False
+    sets_masses_back: ClassVar[bool] = False
 
     @abstractmethod
     def init(self, params: Params, own: Mass) -> GossipState:

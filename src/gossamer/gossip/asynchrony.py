@@ -38,17 +38,18 @@ def trust_in(lag_rounds: float) -> float:
     return 1.0 if lag_rounds <= FRESH_ROUNDS else 1.0 / (1.0 + lag_rounds - FRESH_ROUNDS)
 
 
-def step_part(own_phases: int, mean_phases: float, state: GossipState) -> float:
+def step_part(own_phases: int, mean_phases: float, state: GossipState, longest: float = LONGEST_STEP) -> float:
     """By what a local phase is scaled, so that patients count alike, not machines: mean over own, within bounds.
 
     Args:
         own_phases: c_i, this one among them.
         mean_phases: over all sites.
-        state: before the phase; its weight bounds the step.
+        state: before the phase; push-sum will scale what comes of it by its m_i / w_i.
+        longest: what is left of a step of length 1 then, at most.
     """
     part = (mean_phases + PRIOR_PHASES) / (own_phases + PRIOR_PHASES)
-    longest = LONGEST_STEP * state.mass.body / state.own.body if state.own.body else 1.0
-    return min(MOST_PACE, max(1.0 / MOST_PACE, part)) * min(1.0, longest)
+    bound = longest * state.mass.body / state.own.body if state.own.body else MOST_PACE
+    return min(MOST_PACE, max(1.0 / MOST_PACE, part), bound)
 
 
 def carried_over(start: Params, end: Params, now: Params, part: float = 1.0) -> Params:

@@ -20,6 +20,7 @@ class DPSGD(WeightedGossip):
     """Plain averaging: a mass of 1 for every site and row."""
 
     name = "dpsgd"
+    sets_masses_back = True
 
     def start_mass(self, own: Mass) -> Mass:
         """1, whatever the site has."""

@@ -20,6 +20,7 @@ class FedAvg(WeightedGossip):
     """The exact mean, weighted by cases, through one coordinator."""
 
     name = "fedavg"
+    sets_masses_back = True
 
     def start_mass(self, own: Mass) -> Mass:
         """m_i."""

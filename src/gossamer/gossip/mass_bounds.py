@@ -57,9 +57,20 @@ def can_be(mass: Mass, most: Mass) -> bool:
     return all(0 <= claimed <= bound * (1 + ROUNDING) + ROUNDING for claimed, bound in claims)
 
 
+def at_least(claimed: Mass, least: Mass) -> Mass:
+    """A mass, each part of it no smaller than the least that is believed."""
+    rows = {name: tuple(map(max, row, least.rows[name])) for name, row in claimed.rows.items()}
+    return Mass(max(claimed.body, least.body), rows)
+
+
+def at_most(claimed: Mass, most: Mass) -> Mass:
+    """A mass, each part of it no larger than the most that is believed."""
+    rows = {name: tuple(map(min, row, most.rows[name])) for name, row in claimed.rows.items()}
+    return Mass(min(claimed.body, most.body), rows)
+
+
 def believed(claimed: Mass, most: Mass, instead: Mass) -> Mass:
     """The mass of a refused share; for one that cannot be another one, unless that were too much as well."""
     if can_be(claimed, most):
         return claimed
-    rows = {name: tuple(map(min, row, most.rows[name])) for name, row in instead.rows.items()}
-    return Mass(min(instead.body, most.body), rows)
+    return at_most(instead, most)

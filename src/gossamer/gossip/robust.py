@@ -39,6 +39,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import isfinite, nan, sqrt
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -51,6 +52,10 @@ from gossamer.gossip.topology import SiteId
 
 FACTOR = 1.5
 """Two sites that go equally far in unrelated directions differ by 1.41 of that; hardly more is let through."""
+
+PAIR_FACTOR = 4 / 3
+"""Of two sites that do not wait for each other, tau is twice what is usual: less keeps honest ones apart, more lets a
+liar drive them off (docs/concepts/robust-mixing.md)."""
 
 MEMORY = 0.25
 """How much the newest difference counts in a peer's mean: some four exchanges are remembered."""
@@ -67,6 +72,14 @@ HARD = 0.5
 STRIKES = 3
 MOST_DOUBLINGS = 6
 """A muted peer is looked at again after 64 of its shares at the latest."""
+
+NOT_FINITE = "its parameters are no finite numbers, or far too large"
+
+LAST_FACTOR = 3.0
+"""Last words: between two and four sites that agree, some are twice as far from the median as others by chance."""
+
+LEAST_WORDS = 3
+"""Of two estimates nobody can say which is off."""
 
 LEAST_TO_TRIM = 4
 """Estimates: of three, taking one off each end leaves no mean."""
@@ -158,6 +171,7 @@ class MixingGuard(ABC):
         *,
         most: Mapping[SiteId, Mass],
         handed: Mapping[SiteId, Mass],
+        in_pairs: bool = False,
     ) -> Screened:
         """Judge the shares of one exchange.
 
@@ -167,6 +181,8 @@ class MixingGuard(ABC):
             inbox: what came, by sender; names, shapes and dtypes are those of ``mine``.
             most: the largest mass that each sender's share can have (``most_by_total``, ``most_by_schedule``).
             handed: what this site handed to others in the same exchange (``handed_over``).
+            in_pairs: whether sites swap halves with one another by turns, without a common clock. Half of what a site
+                takes in is one peer's then, so tau depends neither on reach nor on when the peer was last heard.
         """
 
 
@@ -185,15 +201,16 @@ class ClippingGuard(MixingGuard):
         *,
         most: Mapping[SiteId, Mass],
         handed: Mapping[SiteId, Mass],
+        in_pairs: bool = False,
     ) -> Screened:
         """See ``MixingGuard``."""
         norms, refused = _look(state, mine, inbox, most)
-        phases = {sender: _phases_since(state, sender) for sender in norms}
+        phases = {sender: 1 if in_pairs else _phases_since(state, sender) for sender in norms}
         peers = {**state.peers, **{sender: _heard(state, sender, norms.get(sender)) for sender in refused}}
         said = [record.differences for record in peers.values() if record.differences and not record.muted]
         all_alike = _usual([state.moved, *said], group_sizes(mine))
         usual = _usual([state.moved, state.moved, *said], group_sizes(mine))
-        times = self.factor / min(max(state.reach, LEAST_REACH), 1.0)
+        times = PAIR_FACTOR * self.factor if in_pairs else self.factor / min(max(state.reach, LEAST_REACH), 1.0)
         heard, reports = {}, {}
         for sender, reason in sorted(refused.items()):
             if reason:
@@ -234,14 +251,54 @@ class TrimmingGuard(MixingGuard):
         *,
         most: Mapping[SiteId, Mass],
         handed: Mapping[SiteId, Mass],
+        in_pairs: bool = False,
     ) -> Screened:
         """See ``MixingGuard``."""
-        clipped = self._clipping.screen(state, mine, inbox, most=most, handed=handed)
+        clipped = self._clipping.screen(state, mine, inbox, most=most, handed=handed, in_pairs=in_pairs)
         heard = [report.sender for report in clipped.reports if not report.refused]
         if len(heard) < LEAST_TO_TRIM - 1:
             return clipped
         params = _trimmed([Share(mine.params, mine.mass), *(inbox[sender] for sender in heard)])
         return replace(clipped, inbox={sender: Share(params, share.mass) for sender, share in clipped.inbox.items()})
+
+
+GuardName = Literal["clipping", "trimming"]
+
+GUARDS: dict[GuardName, type[MixingGuard]] = {"clipping": ClippingGuard, "trimming": TrimmingGuard}
+"""By the name that files call them."""
+
+
+def around_median(
+    shares: Mapping[SiteId, Share], most: Mass, own: Mass
+) -> tuple[dict[SiteId, Share], tuple[Report, ...]]:
+    """Clip estimates around the median of all, so that whoever has the same ones gets the same: for the end of a run.
+
+    Each coordinate's lower median is where half of them cannot be moved from by the others; tau is ``LAST_FACTOR``
+    times the lower median of how far they are from it. A mass is cut to what it can be; what is not finite is left
+    out, unless nothing is.
+
+    Args:
+        shares: three or more, by sender.
+        most: the largest mass that a share can have.
+        own: names the tensors with a row for each structure.
+    """
+    reports = {}
+    finite: dict[SiteId, Share] = {}
+    for sender, share in sorted(shares.items()):
+        if all(bool(torch.isfinite(tensor).all()) for tensor in share.params.values()):
+            finite[sender] = replace(share, mass=believed(share.mass, most, most))
+        else:
+            reports[sender] = Report(sender, nan, 0.0, refused=NOT_FINITE)
+    if len(finite) < LEAST_WORDS:
+        return finite or dict(shares), tuple(reports.values())
+    middle = GossipState(_lower_median_of([share.params for share in finite.values()]), own, own)
+    norms = {sender: norms_between(middle.params, share.params, own) for sender, share in finite.items()}
+    usual = _usual(list(norms.values()), group_sizes(middle))
+    for sender, share in finite.items():
+        reports[sender] = _report(sender, norms[sender], usual, LAST_FACTOR)
+        if reports[sender].where:
+            finite[sender] = _clipped(middle, share, _factors(norms[sender], usual, LAST_FACTOR))
+    return finite, tuple(report for _, report in sorted(reports.items()))
 
 
 def after_training(state: GuardState, before: Params, after: Params, own: Mass) -> GuardState:
@@ -273,7 +330,7 @@ def _look(
             if isfinite(length(found)):
                 norms[sender] = found
             else:
-                refused[sender] = "its parameters are no finite numbers, or far too large"
+                refused[sender] = NOT_FINITE
     return norms, refused
 
 
@@ -387,6 +444,11 @@ def _clipped(mine: GossipState, share: Share, factors: Norms) -> Share:
         rows = {name: row} if name in mine.own.rows else {}
         clipped |= scaled_step({name: tensor}, theirs, row[0], rows) if min(row) < 1 else theirs
     return Share(clipped, share.mass)
+
+
+def _lower_median_of(params: Sequence[Params]) -> Params:
+    with torch.no_grad():
+        return {name: torch.stack([each[name] for each in params]).median(dim=0).values for name in params[0]}
 
 
 def _trimmed(shares: Sequence[Share]) -> Params:

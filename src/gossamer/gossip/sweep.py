@@ -22,6 +22,7 @@ class Sweep(WeightedGossip):
     """The exact mean, weighted by cases, after every round."""
 
     name = "sweep"
+    sets_masses_back = True
 
     def start_mass(self, own: Mass) -> Mass:
         """m_i."""

@@ -7,11 +7,13 @@ Exchanges are counted over the whole run, from 0 to (R - 1) E + F - 1.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 from gossamer.errors import ScheduleError
-from gossamer.gossip.algorithm import GossipAlgorithm
+from gossamer.gossip.algorithm import GossipAlgorithm, Mass
+from gossamer.gossip.robust import MixingGuard
 from gossamer.gossip.topology import SiteId, Topology
 from gossamer.wire.codec import MAX_SITE_NAME, MOST_COUNTED_SITES, is_site_name
 
@@ -33,6 +35,8 @@ class Agreement:
         pace: whether sites wait for each other.
         joins_later: sites that are away until they are heard of; the others are taken to be there at the beginning.
         resend_after_s: how long to wait for a receipt before a share is sent again; doubled at every further attempt.
+        guard: what stands before every mean; None lets all in.
+        masses: what each site contributes by its training cases, as it told when it joined; the guard asks.
     """
 
     federation: str
@@ -42,6 +46,8 @@ class Agreement:
     resend_after_s: float = ONE_HOUR_S
     pace: Pace = "lockstep"
     joins_later: frozenset[SiteId] = frozenset()
+    guard: MixingGuard | None = None
+    masses: Mapping[SiteId, Mass] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Check what cannot work.
@@ -67,6 +73,12 @@ class Agreement:
                     "every peer would refuse its messages: rename it"
                 )
         self.algorithm.check(self.topology)
+        unknown = [site for site in self.topology.sites if site not in {*self.masses, *self.joins_later}]
+        if self.guard is not None and unknown:
+            raise ScheduleError(
+                f"wanted the number of training cases of every site, for the guard; found none of site "
+                f"{', '.join(unknown)}; give each site's mass, or no guard"
+            )
         if self.pace == "asynchronous":
             self._check_asynchronous()
 
@@ -86,6 +98,11 @@ class Agreement:
     def exchanges(self) -> int:
         """Exchanges of the whole run."""
         return (self.rounds - 1) * self.topology.exchanges_per_round + self.topology.final_exchanges
+
+    def first_of_round(self, exchange: int) -> int:
+        """Index of the first exchange of the round to which one belongs."""
+        each = self.topology.exchanges_per_round
+        return min(exchange // each, self.rounds - 1) * each
 
     def end_of_round(self, round_index: int) -> int:
         """Index of the first exchange that no longer belongs to the round."""

@@ -42,19 +42,17 @@ from dataclasses import replace
 from functools import reduce
 from typing import final
 
-from gossamer.gossip.algorithm import Mass, Params, Share
+from gossamer.gossip.algorithm import GossipState, Mass, Params, Share
 from gossamer.gossip.asynchrony import absorb_by_trust, carried_over, step_part, trust_in
 from gossamer.gossip.topology import SiteId
 from gossamer.node.agreement import Agreement
 from gossamer.node.census import Census
 from gossamer.node.events import Action, Persist, Send, Trained
+from gossamer.node.gate import MOST_HANDED_OUT
 from gossamer.node.node import Node
 from gossamer.node.patience import Patience
 from gossamer.node.snapshot import Afoot, Last, Outgoing
 from gossamer.wire.messages import Message, News, Receipt, Role, ShareMessage
-
-MOST_HANDED_OUT = 0.5
-"""Of its mass in one answer: more would leave the site without."""
 
 MOST_SKIPPED_NUMBERS = 10**9
 """No backup is so old that a site had sent so many more shares."""
@@ -74,6 +72,7 @@ class AsynchronousNode(Node):
         self._waits: dict[SiteId, float] = {}
         self._wait_ends_s = 0.0
         self._lasts: dict[SiteId, Last] = {}
+        self._known: News | None = None
 
     @property
     def waits_for(self) -> tuple[SiteId, ...]:
@@ -111,6 +110,7 @@ class AsynchronousNode(Node):
             dict(self._waits),
             self._wait_ends_s,
             dict(self._lasts),
+            self._known,
             self._census.record(),
             self._patience.record(),
         )
@@ -123,6 +123,7 @@ class AsynchronousNode(Node):
         self._waits = dict(afoot.waits)
         self._wait_ends_s = afoot.wait_ends_s
         self._lasts = dict(afoot.lasts)
+        self._known = afoot.known
         self._census.load(afoot.census)
         self._patience.load(afoot.patience)
 
@@ -134,14 +135,15 @@ class AsynchronousNode(Node):
         self._patience.begin_phase(now)
         self._ledger.make_due(now)
         sends = [*self._send_again(now), *self._go_on(now)]
-        return [Persist(self.snapshot()), *sends, *self._begin_phase()]
+        return [Persist(self.snapshot()), *sends, *self._begin_phase(), *self._gate.take_judged()]
 
     def _wake(self, now: float) -> list[Action]:
         before = self._phase
         again, sends = self._send_again(now), self._go_on(now)
         if self._phase == before and not sends:
             return again
-        return [Persist(self.snapshot()), *again, *sends, *self._begin_phase_after(before)]
+        begin = self._begin_phase_after(before)
+        return [Persist(self.snapshot()), *again, *sends, *begin, *self._gate.take_judged()]
 
     def _take_training(self, trained: Trained, now: float) -> list[Action]:
         if self._phase != "training" or trained.round_index != self._round_index:
@@ -150,10 +152,11 @@ class AsynchronousNode(Node):
         if not self._is_void:
             self._census.count_own()
             state = self._state
-            part = step_part(self._census.own, self._census.mean_phases(), state)
+            part = step_part(self._census.own, self._census.mean_phases(), state, self._gate.longest_step)
             start = state.params if trained.start is None else trained.start
             params = carried_over(start, trained.params, state.params, part)
             self._state = self.agreement.algorithm.replace(state, params)
+            self._note_training(state, trained, part)
         self._phase = "exchanging"
         sends = self._go_on(now)
         return [Persist(self.snapshot()), *sends, *self._begin_phase_after("exchanging")]
@@ -170,6 +173,7 @@ class AsynchronousNode(Node):
         is_at_work = before in ("training", "exchanging")
         sends: list[Send] = []
         if message.role == "last":
+            self._known = self._known or known
             if before != "finished":
                 self._lasts[sender] = Last(message.share, message.news)
         elif is_at_work:
@@ -184,7 +188,8 @@ class AsynchronousNode(Node):
             sends += self._close(known, now)
         sends += self._go_on(now)
         receipt = self._receipt(sender, number)
-        return [Persist(self.snapshot()), receipt, *sends, *self._begin_phase_after(before)]
+        begin = self._begin_phase_after(before)
+        return [Persist(self.snapshot()), receipt, *sends, *begin, *self._gate.take_judged()]
 
     def _take_receipt(self, sender: SiteId, receipt: Receipt, now: float) -> list[Action]:
         number = receipt.envelope.exchange
@@ -232,13 +237,13 @@ class AsynchronousNode(Node):
         return self._begin_phase() if self._phase != before else []
 
     def _swap(self, now: float) -> list[Send]:
-        """Hand the halves of the next exchange to those neighbours to whom nothing is on its way."""
+        """Hand the halves of the next exchange to those neighbours to whom nothing is on its way, and who take them."""
         row = self.agreement.topology.mixing(self.site, self._exchange)
         self._exchange += 1
         parts = {
             peer: part
             for peer, part in row.items()
-            if peer != self.site and part > 0 and not self._ledger.outstanding_to(peer)
+            if peer != self.site and part > 0 and peer not in self._lasts and not self._ledger.outstanding_to(peer)
         }
         sends = self._hand_out(parts, "swap", now)
         self._waits = {peer: self._wait_ends_s for peer in parts if self._wait_ends_s > now}
@@ -266,26 +271,38 @@ class AsynchronousNode(Node):
         self._patience.note_sent(peer, now)
         return self._send(outgoing)
 
+    def _note_training(self, state: GossipState, trained: Trained, part: float) -> None:
+        """Let the guard see the step, which is not the whole way where the site began from elsewhere."""
+        after = self._state.params
+        if trained.began is not None:
+            params = carried_over(trained.began, trained.params, state.params, part)
+            after = self.agreement.algorithm.replace(state, params).params
+        self._gate.note_training(state.params, after, state.own)
+
     def _absorb(self, sender: SiteId, message: ShareMessage) -> None:
         ahead = self._census.rounds_ahead(message.news)
-        trust = {self.site: trust_in(-ahead), sender: trust_in(ahead)}
-        inbox = {sender: message.share}
+        # Where peers may lie, nobody is so far ahead by its own word that this site gives way to it.
+        mine = 1.0 if self.agreement.guard else trust_in(-ahead)
+        trust = {self.site: mine, sender: trust_in(ahead)}
+        share = self._gate.let_in_between(self._state, sender, message.share, message.envelope.exchange)
+        inbox = {sender: share}
         self._state = absorb_by_trust(self.agreement.algorithm, self._state, inbox, self.site, trust)
         self._ledger.count_absorbed(sender)
-        if trust[self.site] < 1 and self._phase == "training":
+        if mine < 1 and self._phase == "training":
             self._is_void = True
 
     def _close(self, known: News, now: float) -> list[Send]:
         """The run is over: tell everyone what this site holds.
 
         Args:
-            known: what was known before the share came that says so; a site that was away has no more in its estimate.
+            known: what was known before the share came that says so; a site that was away has no more in its estimate,
+                nor one that has heard the last words of others since.
             now: as in ``handle``.
         """
         self._phase = "lingering"
         self._is_void = False
         mine = Share(self.agreement.algorithm.estimate(self._state), self._state.mass)
-        self._lasts[self.site] = Last(mine, known)
+        self._lasts[self.site] = Last(mine, self._known or known)
         sends = [self._say_last(peer, now) for peer in self._peers]
         self._waits = self._waits_for_last_words(now)
         return sends
@@ -320,10 +337,11 @@ class AsynchronousNode(Node):
 
     def _finish(self) -> None:
         """The model: the mean of all last words that have the whole run in them."""
-        words = {site: last for site, last in self._lasts.items() if self._census.is_of_the_end(last.news)}
-        first, *others = sorted(words or self._lasts)
-        state = replace(self._state, params=self._lasts[first].share.params, mass=self._lasts[first].share.mass)
-        inbox = {site: self._lasts[site].share for site in others}
+        ends = {site: last for site, last in self._lasts.items() if self._census.is_of_the_end(last.news)}
+        words = self._gate.let_in_last({site: last.share for site, last in (ends or self._lasts).items()})
+        first, *others = sorted(words)
+        state = replace(self._state, params=words[first].params, mass=words[first].mass)
+        inbox = {site: words[site] for site in others}
         self._state = self.agreement.algorithm.absorb(state, inbox, {}, first)
         self._phase = "finished"
         self._lasts = {self.site: self._lasts[self.site]}  # for those that come late

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gossamer.gossip.algorithm import Params
+from gossamer.gossip.algorithm import Mass, Params
+from gossamer.gossip.robust import Report
 from gossamer.gossip.topology import SiteId
 from gossamer.wire.messages import Message
 
@@ -27,11 +28,13 @@ class Trained:
         round_index: says which, so that a late answer is not taken for another.
         params: what training made.
         start: what ``Train`` asked to begin from; a node that has moved on meanwhile needs it.
+        began: where training began instead, if the site did not trust that.
     """
 
     round_index: int
     params: Params
     start: Params | None = None
+    began: Params | None = None
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,15 @@ class PeerStarted:
     peer: SiteId
 
 
-Event = Started | Trained | Received | Woke | PeerStarted
+@dataclass(frozen=True)
+class PeerJoined:
+    """A site that joins later has told how many training cases it has."""
+
+    peer: SiteId
+    own: Mass
+
+
+Event = Started | Trained | Received | Woke | PeerStarted | PeerJoined
 
 
 @dataclass(frozen=True)
@@ -88,4 +99,17 @@ class Finish:
     params: Params
 
 
-Action = Persist | Send | Train | Finish
+@dataclass(frozen=True)
+class Judged:
+    """For the record: of a peer's share not all was let in. It is a report; nothing is to be done.
+
+    Attributes:
+        exchange: to which the share belonged.
+        report: the guard's.
+    """
+
+    exchange: int
+    report: Report
+
+
+Action = Persist | Send | Train | Finish | Judged

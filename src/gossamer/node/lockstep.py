@@ -11,7 +11,7 @@ Transition table (what is not listed changes nothing)
     any         Woke                         what is due is sent again            the same
     any         PeerStarted                  all outstanding to it is sent again  the same
     training    Trained, of this round       compose, send                        exchanging
-    any         Received share, of the past  receipt                              the same
+    any         Received share, of the past  its receipt, and the latest's        the same
     any         Received share, soon needed  into the inbox, receipt              the same
     any         Received share, far ahead    no receipt: it will come again       the same
     exchanging  all shares are in            absorb; compose and send the next    exchanging
@@ -23,6 +23,7 @@ Transition table (what is not listed changes nothing)
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import final
 
 from gossamer.gossip.algorithm import Mass, Params
@@ -89,9 +90,15 @@ class LockstepNode(Node):
     def _take_training(self, trained: Trained, now: float) -> list[Action]:
         if self._phase != "training" or trained.round_index != self._round_index:
             return []
-        self._state = self.agreement.algorithm.replace(self._state, trained.params)
+        algorithm, start = self.agreement.algorithm, self._state
+        self._state = algorithm.replace(start, trained.params)
+        if trained.began is None:
+            self._gate.note_training(start.params, self._state.params, start.own)
+        else:
+            step = algorithm.replace(replace(start, params=trained.began), trained.params)
+            self._gate.note_training(trained.began, step.params, start.own)
         sends = [*self._compose(now), *self._advance(now)]
-        return [Persist(self.snapshot()), *sends, *self._begin_phase()]
+        return [Persist(self.snapshot()), *sends, *self._begin_phase(), *self._gate.take_judged()]
 
     def _take_share(self, sender: SiteId, message: ShareMessage, now: float) -> list[Action]:
         exchange = message.envelope.exchange
@@ -102,7 +109,7 @@ class LockstepNode(Node):
             raise self._contradiction(sender, f"shares that are in the schedule; exchange {exchange} has none from it")
         receipt = self._receipt(sender, exchange)
         if exchange < self._exchange:
-            return [receipt]
+            return [receipt, *self._receipt_of_latest(sender, exchange)]
         if exchange > self._exchange + self._look_ahead:
             return []
         if not self._ledger.keep(exchange, sender, message.share):
@@ -110,7 +117,16 @@ class LockstepNode(Node):
         before = self._phase
         sends = self._advance(now)
         begin = self._begin_phase() if self._phase != before else []
-        return [Persist(self.snapshot()), receipt, *sends, *begin]
+        return [Persist(self.snapshot()), receipt, *sends, *begin, *self._gate.take_judged()]
+
+    def _receipt_of_latest(self, sender: SiteId, exchange: int) -> list[Action]:
+        """Beside the one of an old share: it tells a site that was set back to a backup so, and any other nothing."""
+        senders = self.agreement.topology.senders
+        for later in range(self._exchange + self._look_ahead, exchange, -1):
+            is_absorbed = later < self._exchange and sender in senders(self.site, later)
+            if is_absorbed or not self._ledger.missing(later, (sender,)):
+                return [self._receipt(sender, later)]
+        return []
 
     def _take_receipt(self, sender: SiteId, receipt: Receipt, now: float) -> list[Action]:
         exchange = receipt.envelope.exchange
@@ -138,7 +154,7 @@ class LockstepNode(Node):
         sends: list[Action] = []
         while self._phase == "exchanging" and not self._ledger.missing(self._exchange, self._senders):
             mixing = self.agreement.topology.mixing(self.site, self._exchange)
-            inbox = self._ledger.take_out(self._exchange)
+            inbox = self._gate.let_in(self._state, self._ledger.take_out(self._exchange), self._exchange, mixing)
             self._state = self.agreement.algorithm.absorb(self._state, inbox, mixing, self.site)
             self._exchange += 1
             if self._exchange < self.agreement.end_of_round(self._round_index):

@@ -22,7 +22,20 @@ from gossamer.errors import LedgerError, StorageError
 from gossamer.gossip.algorithm import Mass, Params
 from gossamer.gossip.topology import SiteId
 from gossamer.node.agreement import Agreement
-from gossamer.node.events import Action, Event, Finish, PeerStarted, Received, Send, Started, Train, Trained, Woke
+from gossamer.node.events import (
+    Action,
+    Event,
+    Finish,
+    PeerJoined,
+    PeerStarted,
+    Received,
+    Send,
+    Started,
+    Train,
+    Trained,
+    Woke,
+)
+from gossamer.node.gate import Gate
 from gossamer.node.ledger import Ledger
 from gossamer.node.snapshot import Afoot, Outgoing, Phase, Snapshot
 from gossamer.wire.messages import Envelope, Message, Receipt, ShareMessage
@@ -51,6 +64,7 @@ class Node(ABC):
         self._exchange = 0
         self._state = agreement.algorithm.init(params, own)
         self._ledger = Ledger()
+        self._gate = Gate(site, agreement, self._state)
 
     @final
     def snapshot(self) -> Snapshot:
@@ -66,6 +80,7 @@ class Node(ABC):
             self._ledger.outstanding,
             self._ledger.absorbed,
             self._afoot(),
+            self._gate.state,
         )
 
     @final
@@ -75,7 +90,8 @@ class Node(ABC):
         Raises:
             StorageError: the snapshot is of another federation, or of a node of the other kind.
         """
-        if snapshot.federation != self.agreement.federation or (snapshot.afoot is None) != (self._afoot() is None):
+        is_alike = (snapshot.afoot is None, snapshot.guard is None) == (self._afoot() is None, self._gate.state is None)
+        if snapshot.federation != self.agreement.federation or not is_alike:
             raise StorageError(
                 f"wanted a snapshot of federation {self.agreement.federation[:12]} ({self.agreement.pace}); found one "
                 f"of {snapshot.federation[:12]}, of site {snapshot.site}; give the site its own folder for each "
@@ -86,6 +102,7 @@ class Node(ABC):
         self._exchange = snapshot.exchange
         self._state = snapshot.state
         self._ledger = Ledger(snapshot.inbox, snapshot.outstanding, snapshot.absorbed)
+        self._gate.state = snapshot.guard
         self._go_on_from(snapshot.afoot)
 
     @final
@@ -102,7 +119,7 @@ class Node(ABC):
         return self._ledger.absorbed
 
     @final
-    def handle(self, event: Event, now: float) -> list[Action]:
+    def handle(self, event: Event, now: float) -> list[Action]:  # noqa: PLR0911  # one for each kind of event
         """Take in what happened.
 
         Args:
@@ -120,6 +137,9 @@ class Node(ABC):
                 return self._start(now)
             case Woke():
                 return self._wake(now)
+            case PeerJoined(peer, own):
+                self._gate.learn(peer, own)
+                return []
             case PeerStarted(peer):
                 self._ledger.make_due(now, peer)
                 return self._send_again(now)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from gossamer.gossip.algorithm import GossipState, Mass, Share
+from gossamer.gossip.robust import GUARD_KINDS, GuardState
 from gossamer.gossip.topology import SiteId
 from gossamer.wire.messages import NO_NEWS, News, Role
 
@@ -61,6 +62,7 @@ class Afoot:
         waits: for whom it waits, and until when.
         wait_ends_s: until when it waits between this local phase and the next, at most.
         lasts: by site, what it held at its end, this site among them.
+        known: what this site knew when it first heard such a last word; its estimate has no more in it.
         census: how far everyone is: ``Census.record``.
         patience: ``Patience.record``.
     """
@@ -71,6 +73,7 @@ class Afoot:
     waits: Mapping[SiteId, float]
     wait_ends_s: float
     lasts: Mapping[SiteId, Last]
+    known: News | None
     census: tuple[Mapping[SiteId, int], ...]
     patience: tuple[float | Mapping[SiteId, float], ...]
 
@@ -90,6 +93,7 @@ class Snapshot:
         outstanding: shares without a receipt, in the order in which they were made.
         absorbed: how many shares of each peer were absorbed.
         afoot: what a node without a common clock knows besides; None in lockstep.
+        guard: what the guard remembers; None where there is none.
     """
 
     site: SiteId
@@ -102,7 +106,8 @@ class Snapshot:
     outstanding: tuple[Outgoing, ...]
     absorbed: Mapping[SiteId, int]
     afoot: Afoot | None = None
+    guard: GuardState | None = None
 
 
-SNAPSHOT_KINDS: tuple[type, ...] = (Snapshot, Outgoing, Afoot, Last, News, GossipState, Share, Mass)
+SNAPSHOT_KINDS: tuple[type, ...] = (Snapshot, Outgoing, Afoot, Last, News, GossipState, Share, Mass, *GUARD_KINDS)
 """The classes in a snapshot, for ``wire.values.pack`` and ``unpack``."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -21,7 +22,9 @@ from gossamer.data.labels import standard_name
 from gossamer.data.planning import DEFAULT_RULES, PlanRules
 from gossamer.documents import parse_toml
 from gossamer.errors import ConfigurationError, UsageError
+from gossamer.gossip.algorithm import Mass
 from gossamer.gossip.registry import build_gossip
+from gossamer.gossip.robust import GUARDS, GuardName
 from gossamer.gossip.topology import SiteId
 from gossamer.learn.recipe import Recipe
 from gossamer.node.agreement import Agreement, Pace
@@ -111,6 +114,7 @@ class FederationSettings(BaseModel):
         pace: whether sites wait for each other.
         algorithm: a key of ``gossamer.gossip.ALGORITHMS``; by default what suits the pace.
         topology: a key of ``gossamer.gossip.TOPOLOGIES``; by default the algorithm's own.
+        guard: what each site lets into its mean of what peers send; there is no "none".
         seed: of the network's first parameters, training and random schedules.
         plan: rules from which the plan follows.
         recipe: how sites train.
@@ -126,6 +130,7 @@ class FederationSettings(BaseModel):
     pace: Pace = "asynchronous"
     algorithm: str | None = None
     topology: str | None = None
+    guard: GuardName = "clipping"
     seed: int = 0
     plan: PlanRules = DEFAULT_RULES
     recipe: Recipe = Recipe()
@@ -136,11 +141,12 @@ class FederationSettings(BaseModel):
         """The sites without which nothing begins."""
         return tuple(SiteId(member.name) for member in self.sites if not member.joins_later)
 
-    def agreement(self, sha256: str) -> Agreement:
+    def agreement(self, sha256: str, masses: Mapping[SiteId, Mass]) -> Agreement:
         """What the sites' nodes agree on.
 
         Args:
             sha256: what makes their messages this federation's.
+            masses: how many training cases each site told of; all founders' are needed.
 
         Raises:
             ScheduleError: algorithm, topology and pace do not go together, or are unknown.
@@ -151,7 +157,16 @@ class FederationSettings(BaseModel):
             algorithm, sites, self.seed, topology=self.topology, asynchronous=self.pace == "asynchronous"
         )
         joins_later = frozenset(SiteId(member.name) for member in self.sites if member.joins_later)
-        return Agreement(sha256, chosen, schedule, self.rounds, pace=self.pace, joins_later=joins_later)
+        return Agreement(
+            sha256,
+            chosen,
+            schedule,
+            self.rounds,
+            pace=self.pace,
+            joins_later=joins_later,
+            guard=GUARDS[self.guard](),
+            masses=masses,
+        )
 
 
 @dataclass(frozen=True)
@@ -207,7 +222,10 @@ def _parsed(content: bytes, what: str) -> Federation:
         raise ConfigurationError(f"{what}: wanted UTF-8; found other bytes; save it as UTF-8") from error
     for structure in settings.structures:
         standard_name(structure)
-    for kind, values in (("names", [m.name for m in settings.sites]), ("keys", [m.site_id for m in settings.sites])):
+    # TLS looks a certificate's signer up by its subject: of two alike the wrong one is tried, and a member is shut out.
+    subjects = [member.identity.subject.rfc4514_string().casefold() for member in settings.sites]
+    names, keys = [member.name for member in settings.sites], [member.site_id for member in settings.sites]
+    for kind, values in (("names", names), ("keys", keys), ("names in their certificates", subjects)):
         if len(set(values)) < len(values):
             raise ConfigurationError(
                 f"{what}: wanted sites of different {kind}; found two of the same; take one of them out"

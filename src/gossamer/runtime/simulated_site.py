@@ -34,6 +34,7 @@ class SimulatedSite:
         loss: of the last local phase.
         bytes_sent: exact lengths of all frames sent.
         refusals: messages that were refused, by error code.
+        clipped: shares of which the guard did not let in all, by sender.
         model: what the node finished with.
     """
 
@@ -51,6 +52,7 @@ class SimulatedSite:
         self.events = 0
         self.bytes_sent = 0
         self.refusals: Counter[str] = Counter()
+        self.clipped: Counter[SiteId] = Counter()
         self.model: Params | None = None
 
     def persist(self, snapshot: Snapshot) -> None:
@@ -82,15 +84,15 @@ class SimulatedSite:
         live = self.node and self.node.snapshot()
         return (
             live, self.trainer_state, self.disk, self.life, self.training, self.alarm_s,
-            self.events, self.loss, self.bytes_sent, self.refusals, self.model,
+            self.events, self.loss, self.bytes_sent, self.refusals, self.clipped, self.model,
         )  # fmt: skip
 
     def load(self, record: tuple[Any, ...]) -> None:
         """Become what ``record`` was taken of."""
         (
             live, self.trainer_state, self.disk, self.life, self.training, self.alarm_s,
-            self.events, self.loss, self.bytes_sent, refusals, self.model,
+            self.events, self.loss, self.bytes_sent, refusals, clipped, self.model,
         ) = record  # fmt: skip
-        self.refusals = Counter(refusals)
+        self.refusals, self.clipped = Counter(refusals), Counter(clipped)
         self.node = node_from(self.agreement, live) if live else None
         self.trainer.restore(self.trainer_state)

@@ -22,7 +22,7 @@ from gossamer.errors import PeerError, ScheduleError, StorageError
 from gossamer.gossip.algorithm import Params
 from gossamer.gossip.topology import SiteId
 from gossamer.gossip.trainer import Trainer
-from gossamer.node.events import Action, Event, Finish, Persist, Received, Send, Started, Train, Trained, Woke
+from gossamer.node.events import Action, Event, Finish, Judged, Persist, Received, Send, Started, Train, Trained, Woke
 from gossamer.node.node import Node
 from gossamer.node.policy import refuse_unless_finite
 from gossamer.runtime.agenda import HAPPENINGS, Agenda, Alarm, Delivery, Happening, PowerIsBack, TrainingEnds
@@ -53,6 +53,7 @@ class SimulationResult:
         rounds: local phases of each site.
         virtual_s: how long it took on the virtual clock.
         refusals: by site, how many messages were refused, by error code.
+        clipped: by site, of how many shares the guard did not let in all, by sender.
     """
 
     params: Mapping[SiteId, Params]
@@ -60,6 +61,7 @@ class SimulationResult:
     rounds: int
     virtual_s: float
     refusals: Mapping[SiteId, Mapping[str, int]]
+    clipped: Mapping[SiteId, Mapping[SiteId, int]]
 
 
 class Simulation:
@@ -224,8 +226,8 @@ class Simulation:
             message = decode(frame, self._limits)
             if isinstance(message, Notice):
                 raise wire_error("kind", "a message to the node", "notice")
-            if isinstance(message, ShareMessage):
-                refuse_unless_finite(message)
+            if isinstance(message, ShareMessage) and self._agreement.guard is None:
+                refuse_unless_finite(message)  # a guard keeps the mass that comes with it
             self._hand_in(site, Received(sender, message))
         except PeerError as refusal:
             site.refusals[refusal.code] += 1
@@ -260,6 +262,8 @@ class Simulation:
                 self._book.enter(self._agreement.rounds - 1, site.name, params, site.loss)
                 site.model = params
                 self._got_on_s = self._agenda.now_s
+            case Judged(_, report):
+                site.clipped[report.sender] += 1
 
     def _send(self, site: SimulatedSite, to: SiteId, message: Message) -> None:
         frame = encode(message)
@@ -285,6 +289,7 @@ class Simulation:
             self._agreement.rounds,
             self._agenda.now_s,
             {name: dict(site.refusals) for name, site in self._sites.items()},
+            {name: dict(site.clipped) for name, site in self._sites.items()},
         )
 
     def _fingerprint(self) -> dict[str, Any]:

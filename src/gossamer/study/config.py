@@ -17,6 +17,7 @@ from gossamer.data.planning import DEFAULT_RULES, PlanRules
 from gossamer.documents import parse_toml
 from gossamer.errors import UsageError
 from gossamer.evaluate.metrics import check_metrics
+from gossamer.gossip.robust import GuardName
 from gossamer.learn.recipe import Recipe
 from gossamer.node.agreement import Pace
 
@@ -63,6 +64,8 @@ class Arm(_Section):
     """Federated arms: a key of ``gossamer.gossip.TOPOLOGIES``; by default the algorithm's own."""
     pace: Pace = "lockstep"
     """Federated arms: whether sites wait for each other; "asynchronous" takes the algorithm "pushsum"."""
+    guard: GuardName | None = None
+    """Federated arms: what each site lets into its mean of what peers send; by default all."""
     proximal_mu: float = Field(default=0.0, ge=0)
     """FedProx: weight of the pull towards the parameters a local phase starts from."""
     label_aware: bool = True

@@ -126,7 +126,9 @@ class _Course:
 
     def _simulate(self, federation: Federation, lookout: Lookout, stopwatch: _Stopwatch) -> SimulationResult:
         job = self.job
-        agreement = agreement_of(job, federation.algorithm, federation.topology, self._federation_hash())
+        agreement = agreement_of(
+            job, federation.algorithm, federation.topology, federation.masses, self._federation_hash()
+        )
         nodes = [make_node(site, agreement, mass, federation.params) for site, mass in federation.masses.items()]
         looks = look_rounds(job.rounds, self.workspace.study.validations)
         every = max(1, job.rounds // CHECKPOINTS)

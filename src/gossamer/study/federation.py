@@ -14,6 +14,7 @@ from gossamer.errors import NoTrainingCaseError
 from gossamer.gossip import GossipAlgorithm, Mass, Params, SiteId, Topology, build_gossip
 from gossamer.gossip.alone import Alone
 from gossamer.gossip.dpsgd import DPSGD
+from gossamer.gossip.robust import GUARDS
 from gossamer.learn.mass import mass_of
 from gossamer.learn.recipe import Recipe
 from gossamer.learn.trainer import SegmentationTrainer
@@ -73,14 +74,19 @@ def federation_of(job: Job, workspace: Workspace, algorithms: Mapping[str, Gossi
 
 
 def agreement_of(
-    job: Job, algorithm: GossipAlgorithm, topology: Topology, sha256: str = UNNAMED_FEDERATION
+    job: Job,
+    algorithm: GossipAlgorithm,
+    topology: Topology,
+    masses: Mapping[SiteId, Mass] | None = None,
+    sha256: str = UNNAMED_FEDERATION,
 ) -> Agreement:
-    """What the sites of a run agree on.
+    """What the sites of a run agree on; without masses, without the arm's guard.
 
     Raises:
         ScheduleError: the algorithm does not go with the topology, the pace or the number of rounds.
     """
-    return Agreement(sha256, algorithm, topology, job.rounds, pace=job.arm.pace)
+    guard = GUARDS[job.arm.guard]() if job.arm.guard and masses else None
+    return Agreement(sha256, algorithm, topology, job.rounds, pace=job.arm.pace, guard=guard, masses=masses or {})
 
 
 def require_gossip(job: Job, algorithms: Mapping[str, GossipAlgorithm]) -> None:
