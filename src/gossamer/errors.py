@@ -34,7 +34,11 @@
     │   ├── PeerCertificateError
     │   ├── NotAcceptedError
     │   ├── OtherFederationError
-    │   └── OtherProtocolError
+    │   ├── OtherProtocolError
+    │   ├── RelayAwayError
+    │   ├── RelayRefusedError
+    │   ├── NobodyWaitsError
+    │   └── RelayMeddledError
     └── ResourceError             exit 6   GOS-6xx  disk, memory, workers
         ├── StorageError
         ├── DiskFullError
@@ -257,6 +261,30 @@ class OtherProtocolError(LineRefusedError):
     """Two sites have releases that share no protocol."""
 
     code = "GOS-519"
+
+
+class RelayAwayError(PeerError):
+    """The relay cannot be reached, or what answers at its address is none."""
+
+    code = "GOS-520"
+
+
+class RelayRefusedError(PeerError):
+    """The relay does not let this site in: no admission, too many guests, or it knocks too often."""
+
+    code = "GOS-521"
+
+
+class NobodyWaitsError(PeerError):
+    """The relay is well, and the peer is not there."""
+
+    code = "GOS-522"
+
+
+class RelayMeddledError(PeerError):
+    """The relay joined this site with somebody else, or what came is not what the peer sent."""
+
+    code = "GOS-523"
 
 
 class ResourceError(GossamerError):

@@ -43,7 +43,7 @@ print("heavy", *(name for name in {HEAVY} if name in sys.modules), file=sys.stde
 
 def test_help_lists_every_command():
     done = python("from gossamer.cli.main import main; main()", "--help", env={"NO_COLOR": "1", "COLUMNS": "100"})
-    commands = "demo study import predict evaluate phantom names site federation check audit"
+    commands = "demo study import predict evaluate phantom names site federation relay check audit"
     for command in commands.split():
         assert re.search(rf"\b{command}\b", done.stdout), command
     assert "\x1b[3" not in done.stdout

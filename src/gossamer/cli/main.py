@@ -22,6 +22,7 @@ from gossamer.cli.import_ import import_app
 from gossamer.cli.names import names_app
 from gossamer.cli.phantom import phantom
 from gossamer.cli.predict import predict
+from gossamer.cli.relay import relay_app
 from gossamer.cli.site import site_app
 from gossamer.cli.study import study_app
 from gossamer.errors import GossamerError
@@ -47,6 +48,7 @@ app.command()(check)
 app.add_typer(site_app, name="site")
 app.add_typer(federation_app, name="federation")
 app.add_typer(audit_app, name="audit")
+app.add_typer(relay_app, name="relay")
 
 
 def _show_version(wanted: bool) -> None:

@@ -37,6 +37,7 @@ from gossamer.transport.identity import (
     read_identity,
     write_identity,
 )
+from gossamer.transport.relay_admission import SHORTEST_SECRET
 
 SETTINGS = "site.toml"
 TLS = "tls.pem"
@@ -61,6 +62,20 @@ class MailboxSettings(BaseModel):
     options: dict[str, str] = Field(default_factory=dict)
 
 
+class RelaySettings(BaseModel):
+    """A relay at which peers are met that no line reaches.
+
+    Attributes:
+        address: ``host:port``.
+        secret: by which its owner lets this site in.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    address: Address
+    secret: str = Field(min_length=SHORTEST_SECRET)
+
+
 class SiteSettings(BaseModel):
     """What stands in ``site.toml``.
 
@@ -75,6 +90,7 @@ class SiteSettings(BaseModel):
         share_scores: whether the others learn how the model scored on this site's patients.
         threads: of PyTorch, where this machine should use others than the recipe says.
         mailbox: the folder through which sites meet that both only dial out.
+        relay: where they meet instead of in a mailbox.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -88,6 +104,7 @@ class SiteSettings(BaseModel):
     share_scores: bool = True
     threads: int | None = Field(default=None, ge=1)
     mailbox: MailboxSettings | None = None
+    relay: RelaySettings | None = None
 
     @field_validator("status")
     @classmethod
@@ -165,13 +182,7 @@ class SiteFolder:
 
     def expiry(self, now: datetime | None = None) -> str | None:
         """What should be said about the certificate's end; None while it is far away."""
-        left = self.tls.ends - (now or datetime.now(UTC))
-        if left > ANNOUNCED:
-            return None
-        if left <= timedelta(0):
-            ago = abs(left).days
-            return f"the certificate expired {ago} days ago, and no peer speaks with this site: gossamer site renew"
-        return f"the certificate expires in {left.days} days: gossamer site renew"
+        return expiry_of(self.tls.ends, now or datetime.now(UTC))
 
     def approve(self, federation: Federation) -> Member:
         """Approve a federation file; returns this site's entry in it.
@@ -214,6 +225,17 @@ class SiteFolder:
             )
 
 
+def expiry_of(ends: datetime, now: datetime) -> str | None:
+    """What should be said about the end of a site's certificate; None while it is far away."""
+    left = ends - now
+    if left > ANNOUNCED:
+        return None
+    if left <= timedelta(0):
+        ago = abs(left).days
+        return f"the certificate expired {ago} days ago, and no peer speaks with this site: gossamer site renew"
+    return f"the certificate expires in {left.days} days: gossamer site renew"
+
+
 def init_site(path: Path, settings: SiteSettings) -> SiteFolder:
     """Make a site: key, certificates, card and settings.
 
@@ -231,9 +253,9 @@ def init_site(path: Path, settings: SiteSettings) -> SiteFolder:
     write_identity(identity, path)
     card = Member(name=settings.name, address=settings.address, certificate=identity.pem)
     write_atomically(path / CARD, card_text(card))
-    values = settings.model_dump(exclude_defaults=True, exclude={"mailbox"})  # a table, which people write
+    values = settings.model_dump(exclude_defaults=True, exclude={"mailbox", "relay"})  # tables, which people write
     lines = (f"{key} = {json.dumps(value, ensure_ascii=False)}\n" for key, value in values.items())
-    write_atomically(path / SETTINGS, "".join(lines), mode=0o600)  # a mailbox's password may come to stand in it
+    write_atomically(path / SETTINGS, "".join(lines), mode=0o600)  # a password may come to stand in it
     site = SiteFolder(path)
     site.renew()
     return site

@@ -1,29 +1,39 @@
-"""By which way a site reaches each of its peers: by a line where one of the two has an address, else by a mailbox.
+"""By which way a site reaches each of its peers: a line where one of the two has an address, else a relay or mailbox.
 
-Both ends find the same way, since the addresses stand in the federation file.
+Both ends find the same way, since the addresses stand in the federation file; sites without one name the same relay, or
+the same mailbox.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from gossamer import __version__
 from gossamer.errors import ConfigurationError
 from gossamer.gossip.topology import SiteId
 from gossamer.runtime.federation_file import Federation, Member
-from gossamer.runtime.site_folder import SETTINGS, SiteFolder
+from gossamer.runtime.site_folder import SETTINGS, TLS, SiteFolder
 from gossamer.transport.base import Transport
 from gossamer.transport.combined import CombinedTransport
 from gossamer.transport.grpc_lines import GrpcTransport, Peer
 from gossamer.transport.line_messages import PROTOCOLS, Hello
 from gossamer.transport.mailbox import MailboxTransport
+from gossamer.transport.relay_lines import RelayTransport
+from gossamer.transport.relay_meeting import RelayPlace
 from gossamer.transport.store_address import store_opener
+from gossamer.transport.stores import Store
 from gossamer.wire.limits import Limits
 
 
 def transport_of(
-    site: SiteFolder, federation: Federation, *, limits: Limits, folder: Path, on_refusal: Callable[[str, str], None]
+    site: SiteFolder,
+    federation: Federation,
+    *,
+    limits: Limits,
+    folder: Path,
+    on_refusal: Callable[[str, str], None],
+    open_mailbox: Callable[[str, Mapping[str, str]], Callable[[], Store]] = store_opener,
 ) -> Transport:
     """All ways of a site in a federation, not started.
 
@@ -33,19 +43,20 @@ def transport_of(
         limits: of frames.
         folder: for what is coming in; of this site in this federation.
         on_refusal: told of each caller or letter that was refused, and why.
+        open_mailbox: from the mailbox's address and options to what opens its folder.
 
     Raises:
-        ConfigurationError: a peer can only be reached through a mailbox, and the site has none, or one that cannot be
-            opened so.
+        ConfigurationError: a peer can only be reached through a relay or mailbox, and the site has none, or one that
+            cannot be opened so.
     """
     me = federation.member(site.identity.site_id)
     peers = [member for member in federation.settings.sites if member.site_id != me.site_id]
-    by_mailbox = [peer for peer in peers if not (me.address or peer.address)]
+    unreached = [peer for peer in peers if not (me.address or peer.address)]
     hello = Hello(protocols=PROTOCOLS, release=__version__, federation=federation.sha256)
     parts: list[Transport] = [
         GrpcTransport(
             _peer(me),
-            {SiteId(peer.name): _peer(peer) for peer in peers if peer not in by_mailbox},
+            {SiteId(peer.name): _peer(peer) for peer in peers if peer not in unreached},
             certificate=lambda: site.tls,
             hello=hello,
             limits=limits,
@@ -54,24 +65,38 @@ def transport_of(
             on_refusal=on_refusal,
         )
     ]
-    if by_mailbox:
-        mailbox = site.settings.mailbox
-        if mailbox is None:
-            raise ConfigurationError(
-                f"wanted a way to site {', '.join(peer.name for peer in by_mailbox)}; found no address at either end, "
-                f"in the federation file, and no mailbox, in {SETTINGS}; let one of the two listen, or write [mailbox] "
-                "with the address of a folder that both reach"
+    identities = {SiteId(peer.name): peer.identity for peer in unreached}
+    mailbox, relay = site.settings.mailbox, site.settings.relay
+    if unreached and relay is not None:
+        parts.append(
+            RelayTransport(
+                site.identity,
+                identities,
+                relay=RelayPlace(relay.address, relay.secret.encode()),
+                tls_file=site.path / TLS,
+                hello=hello,
+                limits=limits,
+                folder=folder / "relay",
+                on_refusal=on_refusal,
             )
+        )
+    elif unreached and mailbox is not None:
         parts.append(
             MailboxTransport(
                 site.identity,
-                {SiteId(peer.name): peer.identity for peer in by_mailbox},
-                open_store=store_opener(mailbox.address, mailbox.options),
+                identities,
+                open_store=open_mailbox(mailbox.address, mailbox.options),
                 hello=hello,
                 limits=limits,
                 folder=folder / "mailbox",
                 on_refusal=on_refusal,
             )
+        )
+    elif unreached:
+        raise ConfigurationError(
+            f"wanted a way to site {', '.join(identities)}; found no address at either end, in the federation file, "
+            f"and neither relay nor mailbox, in {SETTINGS}; let one of the two listen, or write [relay] or [mailbox], "
+            "with an address that both reach"
         )
     return parts[0] if len(parts) == 1 else CombinedTransport(parts)
 

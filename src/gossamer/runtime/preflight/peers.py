@@ -24,6 +24,7 @@ from gossamer.gossip.topology import SiteId
 from gossamer.runtime.federation_file import Federation, Member
 from gossamer.runtime.preflight.finding import Finding, fault, fault_of, ok, warning
 from gossamer.runtime.preflight.proxy import proxy_for
+from gossamer.runtime.preflight.relay import check_relay
 from gossamer.runtime.preflight.shown import require_identity, shown_certificate
 from gossamer.runtime.preflight.way import host_and_port, reach, require_accepted, shake_hands
 from gossamer.runtime.site_folder import ANNOUNCED, TLS, SiteFolder
@@ -60,7 +61,7 @@ def check_peer(
         patience: for each step.
     """
     if member.address is None:
-        return [_dials_out(member, site)]
+        return [_dials_out(member, site, federation)]
     peer = Peer(SiteId(member.name), member.identity, member.address)
     proxy = proxy_for(host_and_port(member.address)[0])
     findings = [_proxied(member, proxy)] if proxy else []
@@ -94,9 +95,11 @@ def _look(peer: Peer, site: SiteFolder, federation: Federation, now: datetime, p
     return shown
 
 
-def _dials_out(member: Member, site: SiteFolder) -> Finding:
+def _dials_out(member: Member, site: SiteFolder, federation: Federation) -> Finding:
     if site.settings.listen and site.settings.address:
         return ok(CHECK, f"dials out only; it will dial this site at {site.settings.address}", member.name)
+    if (relay := site.settings.relay) is not None:
+        return check_relay(CHECK, member, site.identity, relay, federation)
     if (mailbox := site.settings.mailbox) is not None:
         try:
             store_opener(mailbox.address, mailbox.options)
@@ -109,7 +112,7 @@ def _dials_out(member: Member, site: SiteFolder) -> Finding:
     found = "it dials out only, and so does this site: neither can call the other"
     remedy = (
         "let one of the two listen: set listen and address in its site.toml, and add its new card to the roster; or "
-        "write [mailbox] into both site.toml, a folder that both reach"
+        "write [relay] or [mailbox] into both site.toml, with an address that both reach"
     )
     return fault(CHECK, ListenError, found, remedy, member.name)
 

@@ -1,0 +1,144 @@
+"""Sites that both only dial out meet at a relay, which joins their connections and can read nothing.
+
+Law
+    1. Only sites of the roster are spoken with, and each is who its certificate says, as on every line
+       (``relay_stream``). Who runs the relay can delay and part, and is told of when it does more (``relay_envelope``).
+    2. Every pair has a connection of its own, whose ends both wait at the relay: there is nobody to dial.
+    3. The relay is never the reason for an end: while it cannot be reached, frames wait, and it is called again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from pathlib import Path
+
+from cryptography import x509
+
+from gossamer.errors import IdentityError, PeerError, RelayAwayError, RelayRefusedError
+from gossamer.gossip.topology import SiteId
+from gossamer.transport.base import PeerState, Transport
+from gossamer.transport.identity import Identity, site_id_of
+from gossamer.transport.line import Line
+from gossamer.transport.line_messages import Hello
+from gossamer.transport.relay_meeting import RelayPlace, meet
+from gossamer.transport.relay_pair import Pair, pair_of
+from gossamer.transport.relay_stream import secured
+from gossamer.wire.frame import Buffer, Frame
+from gossamer.wire.limits import Limits
+
+REDIAL_S = (0.5, 60.0)
+"""Shortest and longest pause before a relay is called again; doubled each time that no line came of it."""
+
+
+class RelayTransport(Transport):
+    """This site's lines through one relay to some of its peers."""
+
+    def __init__(
+        self,
+        me: Identity,
+        peers: Mapping[SiteId, x509.Certificate],
+        *,
+        relay: RelayPlace,
+        tls_file: Path,
+        hello: Hello,
+        limits: Limits,
+        folder: Path,
+        on_refusal: Callable[[str, str], None] = lambda who, reason: None,
+    ) -> None:
+        """Lines without streams; ``start`` makes them.
+
+        Args:
+            me: this site.
+            peers: the identities of the others, by name.
+            relay: where to meet them.
+            tls_file: this site's key and certificates for connections.
+            hello: what this site says first.
+            limits: of frames.
+            folder: for what is coming in.
+            on_refusal: told of each thing that was refused, and why.
+        """
+        super().__init__()
+        self._peers = peers
+        self._pairs = {name: pair_of(me, certificate, hello.federation) for name, certificate in peers.items()}
+        self._relay = relay
+        self._tls_file = tls_file
+        self._on_refusal = on_refusal
+        self._inbox: asyncio.Queue[tuple[SiteId, Buffer]] = asyncio.Queue(maxsize=len(peers))
+        self._meeting: list[asyncio.Task[None]] = []
+        self.lines = {}
+        for name, certificate in peers.items():
+            own = folder / site_id_of(certificate)[:32]
+            own.mkdir(parents=True, exist_ok=True)
+            self.lines[name] = Line(
+                name, hello, limits=limits, folder=own, deliver=self._deliver, on_peer_started=self._note_start
+            )
+
+    @property
+    def states(self) -> Mapping[SiteId, PeerState]:
+        """See ``Transport``."""
+        return {peer: line.state for peer, line in self.lines.items()}
+
+    async def start(self) -> None:
+        """Begin to meet the peers."""
+        self._meeting = [asyncio.create_task(self._keep_meeting(name)) for name in self.lines]
+
+    async def send(self, to: SiteId, frame: Frame) -> None:
+        """See ``Transport``."""
+        await self.lines[to].send(frame)
+
+    async def receive(self) -> AsyncIterator[tuple[SiteId, Buffer]]:
+        """See ``Transport``."""
+        while True:
+            yield await self._inbox.get()
+
+    def expect(self, limits: Limits) -> None:
+        """See ``Transport``."""
+        for line in self.lines.values():
+            line.limits = limits
+
+    async def close(self) -> None:
+        """See ``Transport``."""
+        for task in self._meeting:
+            task.cancel()
+        await asyncio.gather(*self._meeting, return_exceptions=True)
+
+    async def _deliver(self, sender: SiteId, frame: Buffer) -> None:
+        await self._inbox.put((sender, frame))
+
+    def _note_start(self, peer: SiteId) -> None:
+        self.on_peer_started(peer)
+
+    async def _keep_meeting(self, peer: SiteId) -> None:
+        state = self.lines[peer].state
+        pause_s, longest_s = REDIAL_S
+        relays_fault = None
+
+        def let_in() -> None:
+            if state.refusal == relays_fault:
+                state.refusal = None
+
+        while True:
+            before = state.streams
+            try:
+                await self._meet(peer, self._pairs[peer], let_in)
+            except ConnectionError:
+                pass
+            except RelayAwayError as error:
+                relays_fault = state.refusal = str(error)  # nobody refused anything; but people want to know
+            except RelayRefusedError as error:
+                relays_fault = state.refusal = str(error)
+                self._on_refusal("this site", str(error))
+            except (PeerError, IdentityError) as error:
+                state.refusal = str(error)
+                self._on_refusal(peer, str(error))
+            pause_s = REDIAL_S[0] if state.streams > before else min(2 * pause_s, longest_s)
+            await asyncio.sleep(pause_s)
+
+    async def _meet(self, peer: SiteId, pair: Pair, on_let_in: Callable[[], None]) -> None:
+        """Be on the line with a peer until it breaks."""
+        sealed = await meet(self._relay, pair, peer, on_let_in)
+        stream = await secured(
+            sealed, answers=pair.side == 0, certificate=self._peers[peer], peer=peer, tls_file=self._tls_file
+        )
+        await self.lines[peer].speak(stream)
