@@ -27,6 +27,7 @@ from gossamer.runtime.audit_entries import (
     Finished,
     Joined,
     Refused,
+    Rehearsed,
     Renewed,
     ShareReceived,
     ShareSent,
@@ -51,6 +52,7 @@ ENTRIES = (
     Clipped(peer="unito", exchange=1, factor=0.25, where="head.weight"),
     Renewed(ends="2026-06-01"),
     Finished(federation=HASH, model=HASH),
+    Rehearsed(federation=HASH, release="0.1.0"),
 )
 
 

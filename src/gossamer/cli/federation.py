@@ -66,6 +66,41 @@ def approve(file: File, folder: Folder = FOLDER) -> None:
     typer.echo(f"Approved as site {member.name}. Compare the ids with the other sites over the phone.", err=True)
 
 
+@federation_app.command()
+def rehearse(
+    file: File,
+    folder: Folder = FOLDER,
+    wait: Annotated[float, typer.Option(min=0.0, help="Minutes that the other sites are waited for.")] = 10.0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+) -> None:
+    """Try the real sites and lines with synthetic patients: which line is blocked or slow, how long a run will take.
+
+    All sites type it at an agreed time, before the run. It ends by itself. The exit status is 0 where all is well, 5
+    where a line is blocked, 7 where a site did not turn up.
+    """
+    import asyncio
+
+    from gossamer.cli.console import Teller, results_console
+    from gossamer.cli.rehearsal_table import lines_table, machines_table, words
+    from gossamer.runtime.federation_file import read_federation
+    from gossamer.runtime.rehearsal import Rehearsal
+    from gossamer.runtime.site_folder import SiteFolder
+
+    teller = Teller()
+    site = SiteFolder(folder)
+    if warning := site.expiry():
+        teller.say(warning)
+    report = asyncio.run(Rehearsal(site, read_federation(file), teller, wait_s=60 * wait).run())
+    if as_json:
+        typer.echo(report.model_dump_json(indent=1))
+    else:
+        console = results_console()
+        console.print(lines_table(report), machines_table(report))
+        for line in words(report):
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
+    raise typer.Exit(report.exit_status)
+
+
 def _show(federation: Federation) -> None:
     from rich.console import Console
     from rich.table import Table

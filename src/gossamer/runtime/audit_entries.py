@@ -40,6 +40,14 @@ class Started(Entry):
     release: Text
 
 
+class Rehearsed(Entry):
+    """The site began to rehearse a federation: what it then sent was made of synthetic patients alone."""
+
+    kind = "rehearsed"
+    federation: Sha256
+    release: Text
+
+
 class Approved(Entry):
     """People here approved a federation file: these bytes."""
 
@@ -130,7 +138,7 @@ class Checkpoint(Entry):
 KINDS: dict[str, type[Entry]] = {
     each.kind: each
     for each in (
-        *(Started, Approved, Renewed, Joined, ShareSent, ShareReceived),
+        *(Started, Rehearsed, Approved, Renewed, Joined, ShareSent, ShareReceived),
         *(Refused, Clipped, Finished, Torn, Checkpoint),
     )
 }
