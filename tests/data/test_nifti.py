@@ -2,6 +2,7 @@
 
 import gzip
 import struct
+import tracemalloc
 from contextlib import suppress
 
 import nibabel
@@ -164,6 +165,18 @@ def test_voxels_that_begin_nowhere_are_refused(place, offset):
 def test_a_header_that_promises_too_much_is_refused_before_memory_is_taken(place):
     message = refusal(place, patched(DIM, "<8h", 3, 32767, 32767, 32767, 1, 1, 1, 1))
     assert "wanted at most 2 GiB of voxels; found 65,530.00 GiB" in message
+
+
+def test_a_header_that_promises_what_may_be_takes_no_more_memory_than_the_file_has(place):
+    """512 x 512 x 4,000 voxels in 16 bits are allowed: 2 GB, in a file of a few hundred bytes."""
+    place.write_bytes(patched(DIM, "<4h", 3, 512, 512, 4000))
+    tracemalloc.start()
+    try:
+        with pytest.raises(UnreadableImageError, match="the file was cut"):
+            read_file(place, WHAT)
+        assert tracemalloc.get_traced_memory()[1] < 2**24
+    finally:
+        tracemalloc.stop()
 
 
 def test_an_archive_that_holds_far_more_than_its_header_says_is_refused(place):

@@ -124,6 +124,62 @@ def test_a_window_upside_down_is_refused():
         plan_from_fingerprint(even((60, 40, 40), (150, 200, 200)), STRUCTURES, PlanRules(window_hu=(450, -250)))
 
 
+ORGANS = ("Parotid_L", "Ribs", "Liver")
+
+
+def drawn(structures):
+    return replace(even((60, 40, 40), (150, 200, 200)), annotated=dict.fromkeys(structures, 1))
+
+
+def test_what_is_one_piece_by_anatomy_keeps_its_main_piece():
+    assert plan_from_fingerprint(drawn(ORGANS), ORGANS).one_piece == ("Parotid_L", "Liver")
+
+
+def test_pieces_given_beforehand_take_the_place_of_anatomy():
+    assert plan_from_fingerprint(drawn(ORGANS), ORGANS, PlanRules(one_piece=())).one_piece == ()
+    rules = PlanRules(one_piece=("Liver", "Ribs"))
+    assert plan_from_fingerprint(drawn(ORGANS), ORGANS, rules).one_piece == ("Ribs", "Liver")
+
+
+def test_a_piece_of_no_structure_is_refused_by_name():
+    with pytest.raises(PlanError, match="found Spleen; choose among Parotid_L, Ribs, Liver"):
+        plan_from_fingerprint(drawn(ORGANS), ORGANS, PlanRules(one_piece=("Spleen",)))
+
+
+@pytest.mark.parametrize("overlap", [-0.1, 0.9, 1.0, float("nan")])
+def test_windows_that_do_not_get_on_are_refused(overlap):
+    with pytest.raises(PlanError, match=r"0 to 0\.875"):
+        plan_from_fingerprint(drawn(ORGANS), ORGANS, PlanRules(overlap=overlap))
+
+
+def test_a_plan_of_format_1_keeps_its_text_and_says_that_every_piece_stays():
+    new = plan_from_fingerprint(drawn(ORGANS), ORGANS)
+    raw = json.loads(new.to_json())
+    del raw["one_piece"], raw["overlap"]
+    text = json.dumps(raw | {"format": 1}, sort_keys=True, separators=(",", ":"))
+    old = Plan.from_json(text)
+    assert (old.one_piece, old.overlap) == ((), 0.5)
+    assert old.to_json() == text
+    assert old.hash != new.hash
+
+
+@pytest.mark.parametrize(
+    ("changes", "found"),
+    [({"format": 3}, "format 3; use the release"), ({"format": 1}, "put together wrongly"), ({"format": None}, "None")],
+)
+def test_a_plan_of_an_unknown_format_or_with_another_s_keys_is_refused(changes, found):
+    raw = json.loads(plan_from_fingerprint(drawn(ORGANS), ORGANS).to_json())
+    with pytest.raises(PlanError, match=found):
+        Plan.from_json(json.dumps(raw | changes))
+
+
+def test_a_plan_of_format_2_that_does_not_say_how_masks_are_made_is_refused():
+    raw = json.loads(plan_from_fingerprint(drawn(ORGANS), ORGANS).to_json())
+    del raw["one_piece"]
+    with pytest.raises(PlanError, match="put together wrongly"):
+        Plan.from_json(json.dumps(raw))
+
+
 def test_a_patch_that_cannot_be_halved_is_refused_with_what_can():
     with pytest.raises(PlanError, match=r"multiples of \(8, 8, 8\)"):
         plan_from_fingerprint(even((60, 40, 40), (150, 200, 200)), STRUCTURES, PlanRules(patch_size=(44, 48, 48)))

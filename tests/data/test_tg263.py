@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from gossamer.data.tg263 import STRUCTURES
+from gossamer.data.tg263 import _ONE_PIECE, STRUCTURES
 
 
 def test_names_have_at_most_16_characters_and_are_unique_ignoring_case():
@@ -49,3 +49,31 @@ def test_no_name_of_one_structure_is_written_twice_in_its_row():
     for row in STRUCTURES.values():
         assert len(set(row.synonyms)) == len(row.synonyms), row.name
         assert all(synonym == synonym.strip() != "" for synonym in row.synonyms), row.name
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Parotid_L", "Brainstem", "SpinalCord", "Bone_Mandible", "Esophagus", "Larynx", "Liver", "Spleen", "Kidney_R",
+        "Heart", "Lung_L",
+    ],
+)  # fmt: skip
+def test_one_connected_organ_is_one_piece(name):
+    assert STRUCTURES[name].one_piece
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["Parotids", "Lungs", "Kidneys", "Ribs", "Rib07_L", "Bag_Bowel", "Bowel_Small", "VB_L5", "A_Aorta", "OpticNrv_L",
+     "SeminalVes", "Glnd_Thyroid"],
+)  # fmt: skip
+def test_what_is_many_folds_bends_back_or_breaks_is_not_one_piece(name):
+    assert not STRUCTURES[name].one_piece
+
+
+def test_each_name_among_the_pieces_is_a_row_and_stands_there_once():
+    names = _ONE_PIECE.split()
+    assert len(set(names)) == len(names)
+    rows = {row.root + "_*" if row.side else row.name for row in STRUCTURES.values()} | set(STRUCTURES)
+    assert set(names) <= rows
+    assert all(STRUCTURES[row.partner].one_piece == row.one_piece for row in STRUCTURES.values() if row.side)

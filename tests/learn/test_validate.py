@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from scipy import ndimage
 from torch import nn
 
 from gossamer.learn.validate import mean_by_structure, validate
@@ -35,6 +36,30 @@ def test_only_what_is_complete_is_scored(unseen_cases, toy_plan, fabric):
     scores = validate(ByIntensity(), [case], toy_plan, fabric)
     assert set(scores[case.id]) == {"Kidney_L"}
     assert mean_by_structure(scores, toy_plan.structures)["Kidney_R"] is None
+
+
+class ByIntensityAndFar(ByIntensity):
+    """The same, but it takes the dark one for the bright one as well."""
+
+    def forward(self, images_BCZYX):
+        hu = images_BCZYX[:, :1] * 100
+        return torch.cat([torch.maximum(hu - 75.5, -60.5 - hu), -60.5 - hu], dim=1)
+
+
+def test_masks_are_made_as_the_plan_says(unseen_cases, toy_plan, fabric):
+    network = ByIntensityAndFar()
+    every_piece = validate(network, unseen_cases, toy_plan, fabric)
+    main = validate(network, unseen_cases, replace(toy_plan, one_piece=("Kidney_L",)), fabric)
+    for case in unseen_cases:
+        hu, true = np.asarray(case.image_hu), np.asarray(case.labels) & 1 > 0
+        found = (hu > 75.5) | (hu < -60.5)
+        labels, _ = ndimage.label(found, np.ones((3, 3, 3)))
+        sizes = np.bincount(labels[found])
+        stays = found & (2 * sizes[labels] >= sizes.max())
+        assert every_piece[case.id]["Kidney_L"] == pytest.approx(2 * (found & true).sum() / (found.sum() + true.sum()))
+        assert main[case.id]["Kidney_L"] == pytest.approx(2 * (stays & true).sum() / (stays.sum() + true.sum()))
+        assert main[case.id]["Kidney_R"] == every_piece[case.id]["Kidney_R"]
+    assert main != every_piece
 
 
 def test_means_are_taken_over_the_cases_that_have_the_organ():

@@ -38,6 +38,39 @@ def test_new_masks_are_empty_and_named_so():
     assert list(masks) == list(NAMES)
 
 
+@pytest.mark.parametrize("shape", [(1, 1, 1), (3, 5, 7), (4, 6, 24), (5, 3, 17)])
+def test_rule_sees_all_of_a_mask_and_only_what_it_leaves_stays(shape):
+    rng = np.random.default_rng(sum(shape))
+    given = {name: rng.random(shape) > 0.7 for name in NAMES}
+    given["Liver"][-1, -1, -1] = True
+    masks, seen = packed(given, shape), []
+
+    def without_the_first_plane(mask):
+        seen.append(mask.sum())
+        left = mask.copy()
+        left[0] = False
+        return left
+
+    masks.reduce("Liver", without_the_first_plane)
+    assert seen == [given["Liver"].sum()]
+    first = np.flatnonzero(given["Liver"].any(axis=(1, 2)))[0]
+    given["Liver"][first] = False
+    for name in NAMES:
+        assert np.array_equal(masks[name], given[name])
+    assert masks.voxels()["Liver"] == given["Liver"].sum()
+
+
+def test_rule_is_given_the_box_around_a_mask_and_is_not_called_for_an_empty_one():
+    masks, seen = PackedMasks(NAMES, (9, 9, 64)), []
+    organ = np.zeros((1, 9, 64), dtype=bool)
+    organ[0, 3:5, 17:20] = True
+    masks.set_plane(4, np.array([0]), organ)
+    for name in NAMES:
+        masks.reduce(name, lambda mask: (seen.append(mask.shape), mask)[1])
+    assert seen == [(1, 2, 8)]  # x in whole bytes
+    assert masks.voxels() == {"Liver": 6, "Gallbladder": 0, "Spleen": 0}
+
+
 def test_label_map_gives_contested_voxels_to_the_smaller_structure_and_counts_them():
     whole, corner, nothing = np.ones((2, 2, 4), dtype=bool), np.zeros((2, 2, 4), dtype=bool), np.zeros((2, 2, 4), bool)
     corner[0, 0, :3] = True

@@ -78,7 +78,8 @@ def test_file_says_itself_what_it_is_and_what_it_is_not(path):
     assert description["record"]["sites"] == {"A": 40, "B": 33}
     assert description["record"]["licence"]
     assert description["plan"]["structures"] == ["Parotid_L", "Parotid_R", "SpinalCord"]
-    assert description["format"] == 1
+    assert description["format"] == 2
+    assert description["plan"]["one_piece"] == []
 
 
 def test_same_model_gives_the_same_bytes_and_the_hash_returned_is_the_hash_inside(tmp_path, plan, params, path):
@@ -153,11 +154,30 @@ def test_deeply_nested_header_is_refused(path):
 def test_newer_format_asks_for_a_newer_release(path):
     header, data = header_of(path)
     description = json.loads(header["__metadata__"]["gossamer"])
-    description["format"] = 2
+    description["format"] = 3
     header["__metadata__"]["gossamer"] = json.dumps(description)
     write_file(path, header, data)
-    with pytest.raises(ModelFileError, match="format 1; found format 2; use the release"):
+    with pytest.raises(ModelFileError, match="format 2; found format 3; use the release"):
         read_model(path)
+
+
+def test_file_of_format_1_is_read_and_its_masks_keep_every_piece(path, plan, params):
+    header, data = header_of(path)
+    description = json.loads(header["__metadata__"]["gossamer"])
+    description["format"] = description["plan"]["format"] = 1
+    del description["plan"]["one_piece"], description["plan"]["overlap"]
+    header["__metadata__"]["gossamer"] = json.dumps(description)
+    write_file(path, header, data)
+    model = read_model(path)
+    assert model.plan == replace(plan, format=1)
+    assert (model.plan.one_piece, model.plan.overlap) == ((), 0.5)
+    assert all(torch.equal(model.params[name], params[name]) for name in params)
+
+
+def test_how_masks_are_made_comes_back_as_it_was_written(tmp_path, plan, params):
+    made = replace(plan, one_piece=("Parotid_L", "SpinalCord"), overlap=0.75)
+    write_model(tmp_path / "m", params, made, RECORD)
+    assert read_model(tmp_path / "m").plan == made
 
 
 def test_key_without_meaning_is_refused(path):
@@ -198,6 +218,14 @@ def test_file_whose_hash_was_set_right_still_opens(path):
         ({"network": {"name": "os.system", "channels": [8, 16], "strides": [[2, 2, 2]]}}, "network"),
         ({"network": {"name": "unet", "channels": [8, -16], "strides": [[2, 2, 2]]}}, "network"),
         ({"surprise": 1}, "plan"),
+        ({"one_piece": ["Liver"]}, "one piece"),
+        ({"one_piece": ["Parotid_L", "Parotid_L"]}, "one piece"),
+        ({"one_piece": [["Parotid_L"]]}, "one piece"),
+        ({"one_piece": 3}, "plan"),
+        ({"overlap": 0.999}, "overlap"),
+        ({"overlap": -0.5}, "overlap"),
+        ({"overlap": "half"}, "finite"),
+        ({"format": 1}, "put together wrongly"),
         ({"format": 9}, "format 9"),
     ],
 )

@@ -117,6 +117,30 @@ def test_structures_may_overlap(hu_plan):
     assert (found["Liver"] & found["Spleen"]).sum() == found["Liver"].sum() > 0
 
 
+def test_organ_of_one_piece_loses_what_was_found_far_from_it_and_another_does_not(hu_plan):
+    image, large, small = ct((20, 50, 55), (3.0, 2.0, 2.0))
+    network = BrighterThan(100.0, 100.0)
+    every_piece = predict_masks(network, hu_plan, image)
+    found = predict_masks(network, replace(hu_plan, one_piece=("Spleen",)), image)
+    assert np.array_equal(found["Liver"], every_piece["Liver"])
+    assert (found["Liver"] & small).any()
+    far = ndimage.binary_dilation(small, iterations=3)  # the smaller ball has 0.4 of the larger one's voxels
+    assert np.array_equal(found["Spleen"], every_piece["Spleen"] & ~far)
+    assert (found["Spleen"] & large).any()
+
+
+def test_plan_says_how_far_windows_overlap(hu_plan):
+    image, _, _ = ct((20, 50, 55), (3.0, 2.0, 2.0))
+    windows = {}
+    for overlap in (0.25, 0.5, 0.75):
+        told = []
+        plan = replace(hu_plan, overlap=overlap)
+        predict_masks(BrighterThan(0.0, 0.0), plan, image, on_window=lambda _done, total, told=told: told.append(total))
+        windows[overlap] = len(told)
+        assert set(told) == {len(told)}
+    assert windows[0.25] < windows[0.5] < windows[0.75]
+
+
 def test_image_smaller_than_a_window_or_all_air_is_predicted_too(hu_plan):
     tiny = Image(np.full((2, 3, 4), 150, dtype=np.int16), Frame.canonical((2, 3, 4), (3.0, 2.0, 2.0)))
     assert predict_masks(BrighterThan(100.0, 900.0), hu_plan, tiny)["Liver"].all()

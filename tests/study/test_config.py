@@ -45,3 +45,15 @@ def test_a_good_study_file_has_the_documented_defaults(tmp_path):
 def test_a_missing_study_file_is_answered_with_the_command_that_writes_one(tmp_path):
     with pytest.raises(UsageError, match=r"gossamer study new absent\.toml"):
         read_study(tmp_path / "absent.toml")
+
+
+def test_a_study_file_may_name_what_is_one_piece_or_switch_it_off(tmp_path):
+    found = {}
+    for line in ("", "one_piece = []", 'one_piece = ["Brainstem"]', "overlap = 0.75"):
+        (tmp_path / "study.toml").write_text(GOOD + f"[plan]\n{line}\n")
+        rules = read_study(tmp_path / "study.toml").plan
+        found[line] = rules.one_piece, rules.overlap
+    assert found[""] == (None, 0.5)
+    assert found["one_piece = []"] == ((), 0.5)
+    assert found['one_piece = ["Brainstem"]'] == (("Brainstem",), 0.5)
+    assert found["overlap = 0.75"] == (None, 0.75)

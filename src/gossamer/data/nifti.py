@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gossamer.atomic import write_atomically
+from gossamer.data.sparse_gzip import gzip_pieces
 from gossamer.errors import UnreadableImageError
 
 MAX_VOXEL_BYTES = 2**31
@@ -124,6 +125,30 @@ def write_file(path: Path, array: NDArray[Any], ras_from_file: NDArray[np.float6
         DiskFullError: there is no room.
         StorageError: it cannot be written for another reason.
     """
+    content = _content(array, ras_from_file, header)
+    write_atomically(path, gzip.compress(content, GZIP_LEVEL, mtime=0) if path.suffix == ".gz" else content)
+
+
+def write_sparse_file(path: Path, array: NDArray[Any], ras_from_file: NDArray[np.float64], header: Any = None) -> None:
+    """Write a compressed NIfTI file of an array that is mostly zeros, in a third of the time.
+
+    The file holds the same content as one of :func:`write_file`, compressed into other bytes.
+
+    Args:
+        path: ends in .nii.gz.
+        array: [i, j, k].
+        ras_from_file: affine [4, 4].
+        header: as for :func:`write_file`.
+
+    Raises:
+        DiskFullError: there is no room.
+        StorageError: it cannot be written for another reason.
+    """
+    write_atomically(path, gzip_pieces(_content(array, ras_from_file, header), GZIP_LEVEL))
+
+
+def _content(array: NDArray[Any], ras_from_file: NDArray[np.float64], header: Any) -> bytes:
+    """A NIfTI file before compression."""
     kind: Any = nibabel.Nifti2Image if isinstance(header, nibabel.Nifti2Header) else nibabel.Nifti1Image
     image = kind(array, ras_from_file, header)
     image.set_data_dtype(array.dtype)
@@ -134,8 +159,8 @@ def write_file(path: Path, array: NDArray[Any], ras_from_file: NDArray[np.float6
         image.header.set_xyzt_units("mm")
         image.set_qform(ras_from_file, code="scanner")
         image.set_sform(ras_from_file, code="scanner")
-    content = image.to_bytes()
-    write_atomically(path, gzip.compress(content, GZIP_LEVEL, mtime=0) if path.suffix == ".gz" else content)
+    content: bytes = image.to_bytes()
+    return content
 
 
 def _read(file: IO[bytes] | gzip.GzipFile, what: str) -> NiftiFile:
@@ -144,9 +169,8 @@ def _read(file: IO[bytes] | gzip.GzipFile, what: str) -> NiftiFile:
     dtype, shape = header.get_data_dtype(), header.get_data_shape()
     offset = _checked_offset(float(header["vox_offset"]), what)
     size = _checked_size(shape, dtype, what)
-    content = bytearray(max(offset + size, len(start)))
-    content[: len(start)] = start
-    _fill(memoryview(content)[len(start) :], file, what)
+    content = bytearray(start)
+    _read_on(content, offset + size, file, what)
     if len(file.read(MAX_EXTRA_BYTES)) == MAX_EXTRA_BYTES:  # reads to the end, where gzip keeps its checksum
         raise UnreadableImageError(f"{what}: wanted an image as large as its header says; found more; export it again")
     array = np.frombuffer(content, dtype, count=size // dtype.itemsize, offset=offset).reshape(shape[:3], order="F")
@@ -215,16 +239,17 @@ def _checked_size(shape: tuple[int, ...], dtype: np.dtype[Any], what: str) -> in
     return size
 
 
-def _fill(target: memoryview, file: IO[bytes] | gzip.GzipFile, what: str) -> None:
-    done = 0
-    while done < len(target):
-        piece = file.read(min(READ_BYTES, len(target) - done))
+def _read_on(content: bytearray, end: int, file: IO[bytes] | gzip.GzipFile, what: str) -> None:
+    """Read until ``content`` holds ``end`` bytes; it grows with what comes, not by what a header says."""
+    begin = len(content)
+    while len(content) < end:
+        piece = file.read(min(READ_BYTES, end - len(content)))
         if not piece:
             raise UnreadableImageError(
-                f"{what}: wanted {len(target):,} more bytes of voxels; found {done:,}; the file was cut: copy it again"
+                f"{what}: wanted {end - begin:,} more bytes of voxels; found {len(content) - begin:,}; the file was "
+                "cut: copy it again"
             )
-        target[done : done + len(piece)] = piece
-        done += len(piece)
+        content += piece
 
 
 def _checked_affine(header: Any, what: str) -> NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""The plan: everything about preprocessing and network that all sites must do alike.
+"""The plan: everything about preprocessing, network and the making of masks that all sites must do alike.
 
 A plan is data, never code, and a pure function of the merged fingerprint (``plan_from_fingerprint``). Its
 hash is what sites compare. Words as in nnU-Net: fingerprint, plan, patch.
@@ -15,7 +15,11 @@ from typing import Any, Literal, TypeVar
 from gossamer.errors import PlanError
 from gossamer.units import ZYX, ShapeZYX
 
-PLAN_FORMAT = 1
+PLAN_FORMAT = 2
+"""Since 2 a plan says how masks are made (``SINCE_2``). One of format 1 means what releases did then: the defaults."""
+
+SINCE_2 = frozenset(("one_piece", "overlap"))
+"""Keys that format 1 has not."""
 
 T = TypeVar("T", int, float)
 
@@ -39,7 +43,7 @@ class NetworkPlan:
 
 @dataclass(frozen=True)
 class Plan:
-    """Preprocessing and network, agreed by all sites.
+    """Preprocessing, network and the making of masks, agreed by all sites.
 
     Attributes:
         structures: one output channel each, in this order (TG-263 names).
@@ -52,7 +56,9 @@ class Plan:
         position_channels: whether in-plane position relative to the body's centre is fed to the network
             beside the intensity.
         network: which network, and its size.
-        format: version of this description.
+        one_piece: the structures whose masks keep their main piece only (``gossamer.segment.pieces``).
+        overlap: least part of a sliding window that the next one repeats, when a CT is predicted.
+        format: version of this description; what is read keeps its own, and with it its hash.
     """
 
     structures: tuple[str, ...]
@@ -64,11 +70,16 @@ class Plan:
     hu_sd: float
     position_channels: bool
     network: NetworkPlan
+    one_piece: tuple[str, ...] = ()
+    overlap: float = 0.5
     format: int = PLAN_FORMAT
 
     def to_json(self) -> str:
         """Canonical JSON: the same plan gives the same text at every site."""
-        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"), allow_nan=False)
+        raw = asdict(self)
+        if self.format == 1:
+            raw = {key: value for key, value in raw.items() if key not in SINCE_2}
+        return json.dumps(raw, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
     @property
     def input_channels(self) -> int:
@@ -91,10 +102,11 @@ class Plan:
         """Read a plan.
 
         Raises:
-            PlanError: the text is not a plan of this format.
+            PlanError: the text is not a plan of a format known here.
         """
         try:
             raw: dict[str, Any] = json.loads(text)
+            _require_format(raw)
             network = raw.pop("network")
             plan = cls(
                 structures=tuple(raw.pop("structures")),
@@ -105,16 +117,26 @@ class Plan:
                     channels=tuple(network["channels"]),
                     strides=tuple(_three(s, int) for s in network["strides"]),
                 ),
+                one_piece=tuple(raw.pop("one_piece", ())),
                 **raw,
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise PlanError(f"wanted a plan of format {PLAN_FORMAT}; found text that is none: {error}") from error
-        if plan.format != PLAN_FORMAT:
-            raise PlanError(
-                f"wanted a plan of format {PLAN_FORMAT}; found format {plan.format}; "
-                "use the release of Gossamer that wrote it, or a newer one"
-            )
         return plan
+
+
+def _require_format(raw: dict[str, Any]) -> None:
+    found = raw.get("format")
+    if found not in (1, PLAN_FORMAT):
+        raise PlanError(
+            f"wanted a plan of format {PLAN_FORMAT}; found format {found!r:.20}; "
+            "use the release of Gossamer that wrote it, or a newer one"
+        )
+    if SINCE_2 & raw.keys() != (SINCE_2 if found == PLAN_FORMAT else set()):
+        raise PlanError(
+            f"wanted {' and '.join(sorted(SINCE_2))} in a plan of format 2, and not in format 1; found other keys in "
+            f"one of format {found}; it was put together wrongly: ask where it came from"
+        )
 
 
 def _three(values: Any, kind: type[T]) -> tuple[T, T, T]:

@@ -24,12 +24,14 @@ class Structure:
         region: part of the body it is listed under.
         side: ``L``, ``R`` or None for what has no side.
         synonyms: other names of it, without the side.
+        one_piece: whether it is one organ in one piece, and stays so on CT (``_ONE_PIECE``).
     """
 
     name: str
     region: str
     side: str | None
     synonyms: tuple[str, ...]
+    one_piece: bool
 
     @property
     def root(self) -> str:
@@ -205,6 +207,24 @@ _TABLE = {
 }
 
 
+_ONE_PIECE = """
+    Bone_Mandible Brain Brainstem Cavity_Oral Cerebellum Cochlea_* Eye_* Glnd_Lacrimal_* Glnd_Submand_* Glottis
+    Hippocampus_* Larynx Larynx_SG Lens_* Lobe_Temporal_* Musc_Masseter_* Musc_Sclmast_* Parotid_* Pituitary SpinalCanal
+    SpinalCord Tongue Tongue_Base
+    Atrium_* Breast_* Clavicle_* Esophagus Heart Humerus_* Lung_* Lung_LLL Lung_LUL Lung_RLL Lung_RML Lung_RUL Trachea
+    Ventricle_*
+    Gallbladder Kidney_* Liver Pancreas Spleen Stomach
+    Anorectum Bladder Canal_Anal Cervix Femur_* Femur_Head_* Ovary_* PenileBulb Prostate Rectum Sacrum Testis_* Uterus
+"""
+"""Rows of which a second piece on a CT is a mistake: one connected organ, drawn as such everywhere.
+
+Not here: two organs or many under one name (Lungs, Kidneys, Ribs, SeminalVes, a thyroid whose isthmus may lack); what
+folds through many planes (Bowel, Colon, Duodenum) or bends back (A_Aorta, Rib*), so that the image's edge cuts it in
+pieces; what is so thin that its mask breaks (vessels, nerves, adrenals, constrictors, Scapula, Skull); a vertebra, of
+which the arch is often lost from the body; and what clinics draw differently (Pharynx, GreatVes).
+"""
+
+
 _VERTEBRAE = {"C": 7, "T": 12, "L": 5, "S": 1}
 """How many of each part of the spine are named."""
 
@@ -226,7 +246,7 @@ def _rows() -> Iterator[Structure]:
 
 def _row(name: str, region: str, *synonyms: str) -> Iterator[Structure]:
     for side in SIDES if name.endswith("_*") else (None,):
-        yield Structure(name.replace("*", side or ""), region, side, synonyms)
+        yield Structure(name.replace("*", side or ""), region, side, synonyms, name in _ONE_PIECE.split())
 
 
 STRUCTURES: dict[str, Structure] = {row.name: row for row in _rows()}

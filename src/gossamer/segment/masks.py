@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +45,24 @@ class PackedMasks(Mapping[str, NDArray[np.bool_]]):
             planes: bool [n, y, x].
         """
         self._bits[rows, z] = np.packbits(planes, axis=-1)
+
+    def reduce(self, structure: str, rule: Callable[[NDArray[np.bool_]], NDArray[np.bool_]]) -> None:
+        """Replace a mask by what a rule leaves of it.
+
+        Args:
+            structure: whose mask.
+            rule: from bool [z, y, x] to a part of it, of the same shape; it is given the box around the mask, which may
+                hold empty columns at its sides, and is not called for an empty mask.
+        """
+        bits = self._bits[self._row[structure]]
+        filled = [np.flatnonzero(bits.any(axis=axes)) for axes in ((1, 2), (0, 2), (0, 1))]
+        if not filled[0].size:
+            return
+        box = bits[tuple(slice(places[0], places[-1] + 1) for places in filled)]
+        mask = np.unpackbits(box, axis=-1).view(np.bool_)
+        left = rule(mask)
+        if left is not mask:
+            box[...] = np.packbits(left, axis=-1)
 
     def voxels(self) -> dict[str, int]:
         """How many voxels each mask has."""

@@ -31,7 +31,10 @@ from gossamer.errors import ConfigurationError, ModelFileError
 from gossamer.nets import SegmentationNetwork, build_network, load_parameters
 from gossamer.segment.model_limits import checked_plan, require_shapes
 
-MODEL_FORMAT = 1
+MODEL_FORMAT = 2
+"""Since 2 the plan says how masks are made. Files of format 1 are read, and mean what they meant: every piece stays."""
+
+READABLE_FORMATS = (1, MODEL_FORMAT)
 
 INTENDED_USE = (
     "Research on organ segmentation in radiotherapy CT. Not a medical device: not cleared for clinical use. "
@@ -198,7 +201,7 @@ def _description(header: bytes) -> _Description:
         raw = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise _damaged("a description that is not JSON") from error
-    if not isinstance(raw, dict) or raw.get("format") != MODEL_FORMAT:
+    if not isinstance(raw, dict) or raw.get("format") not in READABLE_FORMATS:
         found = raw.get("format") if isinstance(raw, dict) else None
         raise ModelFileError(
             f"wanted a model file of format {MODEL_FORMAT}; found format {found!r:.20}; "

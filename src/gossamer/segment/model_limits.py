@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from gossamer.data.plan import Plan
+from gossamer.data.planning import MAX_OVERLAP
 from gossamer.errors import ConfigurationError, ModelFileError
 from gossamer.nets import build_network
 
@@ -38,7 +39,7 @@ def checked_plan(raw: dict[str, Any]) -> Plan:
     except (ConfigurationError, OverflowError) as error:
         raise ModelFileError(f"the model file's plan: {error}") from error
     low, high = SPACING_LIMITS_MM
-    numbers = (*plan.spacing_mm, plan.hu_low, plan.hu_high, plan.hu_mean, plan.hu_sd)
+    numbers = (*plan.spacing_mm, plan.hu_low, plan.hu_high, plan.hu_mean, plan.hu_sd, plan.overlap)
     if not all(isinstance(number, int | float) and math.isfinite(number) for number in numbers):
         raise _unfit("a number that is not finite")
     if plan.hu_sd <= 0:
@@ -54,6 +55,10 @@ def checked_plan(raw: dict[str, Any]) -> Plan:
         raise _unfit("a structure whose name is not made of letters, digits and _ ^ ~ + -")
     if not 0 < len(names) == len(set(names)) <= MAX_STRUCTURES:
         raise _unfit(f"{len(names)} structures, or one of them twice; at most {MAX_STRUCTURES}")
+    if any(name not in names for name in plan.one_piece) or len(set(plan.one_piece)) < len(plan.one_piece):
+        raise _unfit("structures of one piece that are not among its structures, or one of them twice")
+    if not 0 <= plan.overlap <= MAX_OVERLAP:
+        raise _unfit(f"windows that overlap by less than 0 or more than {MAX_OVERLAP} of their length")
     return plan
 
 

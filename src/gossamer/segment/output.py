@@ -18,7 +18,7 @@ from gossamer import __version__
 from gossamer.atomic import flush_folder, storage_error, write_atomically
 from gossamer.data.case_folder import file_sha256, mask_file
 from gossamer.data.image import Image
-from gossamer.data.nifti import read_file, write_file
+from gossamer.data.nifti import read_file, write_sparse_file
 from gossamer.data.orientation import Orientation
 from gossamer.errors import EmptyMaskError, UsageError
 from gossamer.evaluate.predicted import LABEL_MAP_FILE, RECORD_FILE, LabelMapRecord, PredictionRecord, read_record
@@ -57,7 +57,7 @@ class GridOf:
 
     def write(self, path: Path, voxels: NDArray[np.uint8]) -> None:
         """Write canonical voxels [z, y, x]."""
-        write_file(path, self._orientation.to_file(voxels), self._affine, self._header)
+        write_sparse_file(path, self._orientation.to_file(voxels), self._affine, self._header)
 
 
 def find_images(path: Path) -> list[ImageFile]:

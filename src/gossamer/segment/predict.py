@@ -2,7 +2,7 @@
 
 The image goes onto the plan's spacing exactly as in training (``gossamer.data``). Logits leave the sliding window plane
 by plane; each plane of the CT is interpolated from the few planes around it as soon as they are there, cut at one half
-and packed to bits.
+and packed to bits. Where the plan says that an organ is one piece, its mask then keeps its main piece only.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from gossamer.data.plan import Plan
 from gossamer.data.resample import resample_image, resampled_shape
 from gossamer.segment.image_grid import fill_masks
 from gossamer.segment.masks import PackedMasks
+from gossamer.segment.pieces import main_pieces
 from gossamer.segment.sliding import logit_planes
 
 
@@ -49,6 +50,11 @@ def predict_masks(
     hu_body = np.rint(hu[box].clip(np.iinfo(np.int16).min, np.iinfo(np.int16).max)).astype(np.int16)
     del hu
     masks = PackedMasks(plan.structures, image.frame.shape)
-    planes = logit_planes(network, plan, hu_body, body_centre_yx(hu_body), precision=precision, on_window=on_window)
+    centre_yx = body_centre_yx(hu_body)
+    planes = logit_planes(
+        network, plan, hu_body, centre_yx, precision=precision, overlap=plan.overlap, on_window=on_window
+    )
     fill_masks(masks, planes, shape, box)
+    for structure in plan.one_piece:
+        masks.reduce(structure, main_pieces)
     return masks
