@@ -20,12 +20,14 @@ class TrainResult:
         steps: optimiser steps taken.
         samples: samples (patches) seen.
         loss: mean training loss over the phase.
+        began: where the phase began, if the trainer did not trust the parameters it was given.
     """
 
     params: Params
     steps: int
     samples: int
     loss: float
+    began: Params | None = None
 
 
 @dataclass(frozen=True)

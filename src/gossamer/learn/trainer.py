@@ -108,6 +108,21 @@ class SegmentationTrainer:
             )
         return TrainResult(parameters_of(self._network), steps, steps * self._recipe.batch_size, loss)
 
+    @property
+    def device(self) -> torch.device:
+        """Where it trains."""
+        return self._fabric.device
+
+    def loss_on(self, params: Params, batches: Sequence[Batch]) -> float:
+        """The mean loss of parameters on batches, without a step.
+
+        Raises:
+            PlanError: ``params`` are not this network's.
+        """
+        load_parameters(self._network, params)
+        with torch.no_grad(), flushed_denormals():
+            return float(torch.stack([self._loss(batch) for batch in batches]).mean())
+
     def state(self) -> TrainerState:
         """Steps taken, and the optimiser's moments."""
         moments = {
@@ -134,16 +149,19 @@ class SegmentationTrainer:
         """One optimiser step, at a place in the schedule of the learning rate; returns its loss."""
         self._set_learning_rate(place)
         batch = self._next_batch()
-        logits = self._module(batch.images)
-        loss = segmentation_loss(
-            logits.float(), batch.targets, batch.annotated, self._recipe.dice, self._recipe.bce_share
-        )
+        loss = self._loss(batch)
         self._optimizer.zero_grad(set_to_none=True)
         self._fabric.backward(loss)
         self._pull_towards(start)
         self._optimizer.step()
         self._step += 1
         return loss.detach()
+
+    def _loss(self, batch: Batch) -> Tensor:
+        logits = self._module(batch.images)
+        return segmentation_loss(
+            logits.float(), batch.targets, batch.annotated, self._recipe.dice, self._recipe.bce_share
+        )
 
     def _set_learning_rate(self, place: int) -> None:
         rate = learning_rate(place, self._total_steps, self._recipe)

@@ -9,7 +9,7 @@ from gossamer.gossip.algorithm import Params
 from gossamer.gossip.topology import SiteId
 from gossamer.gossip.trainer import Trainer
 from gossamer.node.agreement import Agreement
-from gossamer.node.events import Train
+from gossamer.node.events import Train, Trained
 from gossamer.node.kinds import node_from
 from gossamer.node.node import Node
 from gossamer.node.snapshot import Snapshot
@@ -59,14 +59,14 @@ class SimulatedSite:
         """Put the node's snapshot on the disk, with the state of its trainer."""
         self.disk = Kept(snapshot, self.trainer_state, self.loss)
 
-    def train(self, steps: int) -> Params:
+    def train(self, steps: int) -> Trained:
         """Do the local phase that goes on."""
         assert self.training is not None
         work, self.training = self.training, None
         result = self.trainer.fit(work.params, steps=steps, round_index=work.round_index, teachers=work.teachers)
         self.trainer_state = self.trainer.state()
         self.loss = result.loss
-        return result.params
+        return Trained(work.round_index, result.params, work.params, result.began)
 
     def lose_power(self) -> None:
         """Forget all that is not on the disk."""

@@ -22,7 +22,7 @@ from gossamer.errors import PeerError, ScheduleError, StorageError
 from gossamer.gossip.algorithm import Params
 from gossamer.gossip.topology import SiteId
 from gossamer.gossip.trainer import Trainer
-from gossamer.node.events import Action, Event, Finish, Judged, Persist, Received, Send, Started, Train, Trained, Woke
+from gossamer.node.events import Action, Event, Finish, Judged, Persist, Received, Send, Started, Train, Woke
 from gossamer.node.node import Node
 from gossamer.node.policy import refuse_unless_finite
 from gossamer.runtime.agenda import HAPPENINGS, Agenda, Alarm, Delivery, Happening, PowerIsBack, TrainingEnds
@@ -202,8 +202,7 @@ class Simulation:
             case TrainingEnds(name, life):
                 site = self._sites[name]
                 if site.life == life and site.training is not None:
-                    work = site.training
-                    self._hand_in(site, Trained(work.round_index, site.train(self._local_steps), work.params))
+                    self._hand_in(site, site.train(self._local_steps))
             case Alarm(name, life, at_s):
                 self._ring(self._sites[name], life, at_s)
             case Delivery(sender, receiver, frame):

@@ -6,7 +6,8 @@
                             /data.sha256           the data this site joined with
                             /state-*.safetensors   node and trainer (``journal``)
                             /incoming/             frames that have half come; mailbox/ likewise
-                            /model.safetensors     the model, when it is there
+                            /model.safetensors     the model, when it is there; own-model.safetensors beside it where
+                                                   this site's own did much better on its patients
                             /results.json          the table, when all have told
 
 Law: every step leaves its result on the disk, and begins with looking for it; so a run that was stopped goes on where
@@ -20,6 +21,7 @@ import time
 from collections.abc import Awaitable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -31,7 +33,8 @@ from gossamer.data.prepared import PreparedDataset
 from gossamer.errors import ListenError, NoticeError, PeerError, WireError
 from gossamer.gossip.algorithm import Mass, Params
 from gossamer.gossip.topology import SiteId
-from gossamer.learn.mass import mass_of
+from gossamer.learn.floor import FlooredTrainer, floor_under
+from gossamer.learn.mass import mass_told
 from gossamer.learn.recipe import Recipe
 from gossamer.learn.trainer import SegmentationTrainer
 from gossamer.nets import build_network, output_rows, parameters_of
@@ -145,6 +148,7 @@ class SiteRun:
             on_notice=self._note_notice,
         )
         self.service: SiteService | None = None
+        self._floor: FlooredTrainer | None = None
         self._stage: Stage | None = "joining"
 
     @property
@@ -271,14 +275,18 @@ class SiteRun:
         prepared = await asyncio.to_thread(self._patients.prepare, joined.plan)
         network = build_network(joined.plan, settings.seed)
         cases = prepared.split("train")
-        agreement = settings.agreement(agreement_hash(self._federation, joined.plan))
-        node = make_node(self.me, agreement, mass_of(cases, output_rows(network)), parameters_of(network))
+        self._mass_told = partial(mass_told, structures=joined.plan.structures, output_rows=output_rows(network))
+        told = fingerprints_of(self.board.said(JOIN))  # also of those that joined while this site was down
+        masses = {site: self._mass_told(each) for site, each in told.items()}
+        agreement = settings.agreement(agreement_hash(self._federation, joined.plan), masses)
+        node = make_node(self.me, agreement, masses[self.me], parameters_of(network))
         steps = settings.rounds * settings.local_steps
         trainer = SegmentationTrainer(cases, joined.plan, recipe, seed=settings.seed, site=self.me, total_steps=steps)
+        self._floor = floor_under(trainer, prepared.split("val"), joined.plan, recipe, seed=settings.seed, site=self.me)
         try:
             self.service = SiteService(
                 node,
-                trainer,
+                self._floor or trainer,
                 self.transport,
                 Journal(self.folder),
                 local_steps=settings.local_steps,
@@ -303,7 +311,9 @@ class SiteRun:
         working = asyncio.create_task(self.service.run(finish))
         self._stage = None  # the node's own phases
         try:
-            model_sha256 = self._write_model(await _beside(working, model), joined)
+            params = await _beside(working, model)
+            model_sha256 = self._write_model(params, joined)
+            await asyncio.to_thread(self._keep_own, params, joined)
             if self.me in self.board.missing(RESULT):
                 self._stage = "scoring"
                 organs = await _beside(working, asyncio.to_thread(self._patients.score, self.model, prepared, recipe))
@@ -349,13 +359,29 @@ class SiteRun:
         recipe, threads = self._federation.settings.recipe, self._site.settings.threads
         return replace(recipe, threads=threads) if threads else recipe
 
+    def _keep_own(self, params: Params, joined: Joined) -> None:
+        """Where the federation's model falls through this site's floor, its own best one is kept beside it."""
+        if self._floor is None or not self._floor.falls_through(params):
+            return
+        own = self.folder / "own-model.safetensors"
+        write_model(own, self._floor.best, joined.plan, self._record(joined, "own"))
+        self._watch.say(
+            "The federation's model is much worse on this site's own validation patients than the best that its own "
+            f"training made, which is kept at {own.name}: compare the two before you use either."
+        )
+
     def _write_model(self, params: Params, joined: Joined) -> str:
+        sha256 = write_model(self.model, params, joined.plan, self._record(joined, ARM))
+        self._audit.note(Finished(federation=self._federation.sha256, model=sha256))
+        self._watch.say(f"The model is there: {self.model}")
+        return sha256
+
+    def _record(self, joined: Joined, arm: str) -> ModelRecord:
         settings = self._federation.settings
-        assert self.service is not None
         fingerprints = fingerprints_of(self.board.said(JOIN))  # of those that joined later too
         everyone = merged(fingerprints.values())
-        record = ModelRecord(
-            arm=ARM,
+        return ModelRecord(
+            arm=arm,
             seed=settings.seed,
             sites={str(site): fingerprint.cases for site, fingerprint in fingerprints.items()},
             annotated={name: everyone.annotated.get(name, 0) for name in joined.plan.structures},
@@ -363,10 +389,6 @@ class SiteRun:
             rounds=settings.rounds,
             gossamer_version=__version__,
         )
-        sha256 = write_model(self.model, params, joined.plan, record)
-        self._audit.note(Finished(federation=self._federation.sha256, model=sha256))
-        self._watch.say(f"The model is there: {self.model}")
-        return sha256
 
     def _result(self, model_sha256: str, joined: Joined, organs: tuple[OrganResult, ...]) -> bytes:
         assert self.service is not None
@@ -411,10 +433,26 @@ class SiteRun:
             self._watch.say(f"site {author}: {TOLD[topic]}")
         if topic == JOIN and author != self.me:
             self._audit.note(PeerJoined(peer=author, federation=self._federation.sha256))
+            self._learn_mass(author)
+
+    def _learn_mass(self, author: SiteId) -> None:
+        """Of a site that joins a run that goes on."""
+        if self.service is None:
+            return
+        try:
+            told = fingerprints_of({author: self.board.said(JOIN)[author]})
+        except NoticeError as refusal:
+            self._note_refusal(author, str(refusal), refusal.code)
+        else:
+            self.service.peer_joined(author, self._mass_told(told[author]))
 
     def _note_refusal(self, who: str, reason: str, code: str = PeerError.code) -> None:
         self._watch.say(f"refused {who}: {reason}")
         self._audit.refuse(who, code, reason)
+
+    def note_failed_handshake(self, reason: str) -> None:
+        """Of a caller, or at a peer's address; each reason is counted apart, for nobody says who it was."""
+        self._note_refusal(f"TLS, {reason}", f"the TLS handshake failed: {reason}")
 
     def _peer_started(self, peer: SiteId) -> None:
         self.board.tell(peer)
