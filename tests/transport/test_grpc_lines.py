@@ -1,13 +1,16 @@
 """Real mutual TLS on loopback: who gets in, who does not, and what is carried."""
 
 import asyncio
+import errno
 from datetime import UTC, datetime, timedelta
 
 import grpc
 import pytest
 import torch
 
+from gossamer.errors import DiskFullError
 from gossamer.transport import grpc_lines
+from gossamer.transport.combined import CombinedTransport
 from gossamer.transport.grpc_lines import METHOD, GrpcTransport, Peer
 from gossamer.transport.identity import TlsCertificate, new_identity, new_tls_certificate, tls_name
 from gossamer.transport.line_messages import Hello, to_bytes
@@ -70,6 +73,31 @@ def test_dial_out_only_sites_give_and_take_on_one_stream(tmp_path):
             await site.transport.close()
 
     asyncio.run(run())
+
+
+def test_a_disk_without_room_for_what_comes_is_told_and_not_a_line_that_ends_in_silence(tmp_path, monkeypatch):
+    def full(descriptor, offset, length):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("gossamer.transport.incoming.os.posix_fallocate", full)
+
+    async def run():
+        hub = Site("a", tmp_path, {})
+        port = await hub.transport.start()
+        spoke = Site("b", tmp_path, {"a": f"127.0.0.1:{port}"}, listen=None)
+        both = CombinedTransport([spoke.transport])
+        await both.start()
+        sending = asyncio.create_task(hub.transport.send("b", FRAME))
+        try:
+            async with asyncio.timeout(20):
+                await anext(both.receive())
+        finally:
+            sending.cancel()
+            await both.close()
+            await hub.transport.close()
+
+    with pytest.raises(DiskFullError, match="a peer sends"):
+        asyncio.run(run())
 
 
 async def greet(channel):

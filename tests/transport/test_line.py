@@ -1,14 +1,18 @@
 """Hand-overs outlive streams, restarts and damage, and take no more than the limits allow."""
 
 import asyncio
+import errno
+import os
 import re
 from contextlib import suppress
 
 import pytest
 import torch
 
-from gossamer.errors import OtherFederationError, OtherProtocolError, WireError
-from gossamer.transport.line import MAX_UNSOUND, Line
+from gossamer.errors import OtherFederationError, OtherProtocolError, StorageError, WireError
+from gossamer.transport import incoming
+from gossamer.transport.incoming import Incoming
+from gossamer.transport.line import MAX_UNSOUND, MOST_IN_MEMORY, Line, _chunks
 from gossamer.transport.line_messages import CHUNK_BYTES, Chunk, Hello, Offer, Want, from_bytes, to_bytes
 from gossamer.wire.frame import build_frame
 from gossamer.wire.limits import Limits
@@ -78,6 +82,55 @@ def test_small_and_empty_frames_arrive_too(pair, tmp_path):
         await a.line.send(receipt)
         assert b.came == [("a", receipt.to_bytes())] * 2
         await end(talk, *streams)
+
+    asyncio.run(run())
+
+
+def test_small_tensors_share_a_chunk_and_from_any_byte_on_the_rest_of_the_body_is_sent():
+    tensors = {f"{at:03}": torch.full((at * 7919 % 200_000,), at % 251, dtype=torch.uint8) for at in range(60)}
+    frame = build_frame({}, tensors)
+    body = frame.to_bytes()[len(frame.header) :]
+    for offset in (0, 1, CHUNK_BYTES, CHUNK_BYTES + 1, len(body) // 2, len(body) - 1, len(body)):
+        sent = [(at, b"".join(pieces)) for at, pieces in _chunks(frame, offset)]
+        assert b"".join(content for _, content in sent) == body[offset:]
+        assert [at for at, _ in sent] == list(range(offset, len(body), CHUNK_BYTES))
+
+
+def test_of_a_fast_peer_no_more_chunks_are_held_than_agreed(pair, tmp_path, monkeypatch):
+    held = []
+    real = Incoming.take
+
+    def take(incoming, contents):
+        held.append(len(contents))
+        return real(incoming, contents)
+
+    async def run():
+        large = build_frame({}, {"weight": torch.zeros(40 * CHUNK_BYTES // 4)})
+        limits = Limits({"weight": (torch.float32, (40 * CHUNK_BYTES // 4,))}, {})
+        a, b = End("b", tmp_path / "a", limits=limits), End("a", tmp_path / "b", limits=limits)
+        streams = pair()
+        talk = asyncio.create_task(speak(a, b, streams))
+        await a.line.send(large)
+        assert b.came == [("a", large.to_bytes())]
+        await end(talk, *streams)
+
+    monkeypatch.setattr(Incoming, "take", take)
+    asyncio.run(run())
+    assert sum(held) == 40
+    assert max(held) <= MOST_IN_MEMORY
+
+
+def test_a_disk_that_fails_beside_the_reading_ends_the_stream_with_the_reason(pair, tmp_path, monkeypatch):
+    def fail(*_):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    async def run():
+        a, b = End("b", tmp_path / "a"), End("a", tmp_path / "b")
+        sending = asyncio.create_task(a.line.send(a_frame()))
+        monkeypatch.setattr(incoming, "_write_all", fail)
+        _, raised = await speak(a, b, pair())
+        assert isinstance(raised, StorageError)
+        sending.cancel()
 
     asyncio.run(run())
 

@@ -29,6 +29,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import RLock
 from typing import BinaryIO
 
 from cryptography import x509
@@ -54,7 +55,10 @@ WRITING_S = 0.1
 
 
 class AuditLog:
-    """A site's log, to be added to. Whoever adds holds the folder alone for that time, so several may be open."""
+    """A site's log, to be added to, also by several threads.
+
+    Whoever adds holds the folder alone for that time, so several may be open.
+    """
 
     def __init__(
         self, folder: Path, identity: Identity, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
@@ -76,6 +80,7 @@ class AuditLog:
         self._clock = clock
         self._chain = Chain(identity.certificate)
         self._refusals: Counter[tuple[str, str]] = Counter()
+        self._one_thread = RLock()
         with _alone(folder):
             self._catch_up()
 
@@ -92,7 +97,7 @@ class AuditLog:
             StorageError: it cannot be written for another reason, or is damaged.
             FolderBusyError: another process does not let go of the folder.
         """
-        with _alone(self._folder):
+        with self._one_thread, _alone(self._folder):
             self._catch_up()
             self._append(entry)
             if self._chain.head.count - self._chain.signed >= SIGNED_EVERY:
@@ -107,16 +112,17 @@ class AuditLog:
             reason: why.
         """
         alike = (peer, code)
-        if alike not in self._refusals and len(self._refusals) >= MOST_REFUSALS:
-            alike = ("", "")
-        self._refusals[alike] += 1
-        times = self._refusals[alike]
-        if times & (times - 1) == 0:
-            self.note(Refused(peer=peer, code=code, reason=reason, times=times))
+        with self._one_thread:
+            if alike not in self._refusals and len(self._refusals) >= MOST_REFUSALS:
+                alike = ("", "")
+            self._refusals[alike] += 1
+            times = self._refusals[alike]
+            if times & (times - 1) == 0:
+                self.note(Refused(peer=peer, code=code, reason=reason, times=times))
 
     def sign(self) -> Head:
         """Sign the head now, unless it is; returns it. Raises what ``note`` does."""
-        with _alone(self._folder):
+        with self._one_thread, _alone(self._folder):
             self._catch_up()
             if self._chain.head.count > self._chain.signed + bool(self._chain.signed):  # a checkpoint needs no other
                 self._append(self._signature())

@@ -6,19 +6,28 @@ Law
        one; then the record before it is, and what was lost since was not yet promised to anybody.
     3. One process at a time writes; ``only_writer`` holds the folder.
 
-Two generations take turns in two files, each with a SHA-256 of all it holds (``wire.values``).
+Two generations take turns in two files, each with a SHA-256 of all it holds (``wire.values``). Tensors lie beside them
+(``tensor_files``), where both may refer to the same ones: what did not change since the generation before is not
+written again. They are durable before the record that names them; what neither record names is removed after that.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+from torch import Tensor
 
 from gossamer.atomic import storage_error, write_atomically
 from gossamer.errors import StorageError
 from gossamer.gossip.trainer import TrainerState
 from gossamer.node.snapshot import SNAPSHOT_KINDS, Snapshot
+from gossamer.runtime.tensor_files import TensorFiles
 from gossamer.wire.values import pack, unpack
+
+FORMAT = 2
+"""Of the files; raised by who changes them, so that a record of another version is told from a damaged one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,8 +47,9 @@ class Kept:
 
 @dataclass(frozen=True, eq=False)
 class Record:
-    """One generation in the journal."""
+    """One generation in the journal, of the format that this version writes."""
 
+    format: int
     generation: int
     kept: Kept
 
@@ -50,11 +60,13 @@ _KINDS = (*KEPT_KINDS, Record)
 
 
 class Journal:
-    """Two files in a folder."""
+    """Two files in a folder, and the tensors beside them."""
 
     def __init__(self, folder: Path) -> None:
         """A journal in ``folder``, which exists; what is in it is kept."""
         self._files = (folder / "state-0.safetensors", folder / "state-1.safetensors")
+        self._tensors = TensorFiles(folder)
+        self._referred: list[set[str]] = [set(), set()]
         self._generation = -1
 
     def read(self) -> Kept | None:
@@ -64,10 +76,11 @@ class Journal:
             StorageError: there are files, and none is whole.
         """
         records, damage = [], []
-        for path in self._files:
+        fetched: dict[str, Mapping[str, Tensor]] = {}
+        for slot, path in enumerate(self._files):
             if path.exists():
                 try:
-                    records.append(_read(path))
+                    records.append(self._read(slot, fetched))
                 except StorageError as error:
                     damage.append(error)
         if damage and not records:
@@ -88,17 +101,38 @@ class Journal:
             DiskFullError: there is no room; the record before is intact.
             StorageError: it cannot be written for another reason; likewise.
         """
-        record = Record(self._generation + 1, kept)
-        write_atomically(self._files[record.generation % 2], pack(record, _KINDS).pieces())
-        self._generation = record.generation
+        generation = self._generation + 1
+        slot = generation % 2
+        referred: set[str] = set()
 
+        def keep(tensors: Mapping[str, Tensor]) -> str:
+            referred.add(reference := self._tensors.keep(tensors, generation))
+            return reference
 
-def _read(path: Path) -> Record:
-    try:
-        data = bytearray(path.read_bytes())
-    except OSError as error:
-        raise storage_error(error, f"wanted to read {path.name}") from error
-    record = unpack(data, _KINDS)
-    if not isinstance(record, Record):
-        raise StorageError(f"wanted a record of a journal; found {type(record).__name__}, at {path.name}")
-    return record
+        frame = pack(Record(FORMAT, generation, kept), _KINDS, keep)
+        write_atomically(self._files[slot], frame.pieces())
+        self._generation = generation
+        self._referred[slot] = referred
+        self._tensors.keep_only(self._referred[0] | self._referred[1])
+
+    def _read(self, slot: int, fetched: dict[str, Mapping[str, Tensor]]) -> Record:
+        """The record of one file; what it has fetched serves the other one too."""
+        path = self._files[slot]
+        self._referred[slot] = set()
+
+        def fetch(reference: str) -> Mapping[str, Tensor]:
+            self._referred[slot].add(reference)
+            if reference not in fetched:
+                fetched[reference] = self._tensors.fetch(reference)
+            return fetched[reference]
+
+        try:
+            data = bytearray(path.read_bytes())
+        except OSError as error:
+            raise storage_error(error, f"wanted to read {path.name}") from error
+        record = unpack(data, _KINDS, fetch)
+        if not isinstance(record, Record):
+            raise StorageError(f"wanted a record of a journal; found {type(record).__name__}, at {path.name}")
+        if record.format != FORMAT:
+            raise StorageError(f"wanted a journal of format {FORMAT}; found format {record.format}, at {path.name}")
+        return record

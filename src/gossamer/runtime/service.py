@@ -18,14 +18,17 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
-from gossamer.errors import PeerError
-from gossamer.gossip.algorithm import Params
+from gossamer.errors import PeerError, ShareRefusedError
+from gossamer.gossip.algorithm import Mass, Params
+from gossamer.gossip.robust import Report
 from gossamer.gossip.topology import SiteId
 from gossamer.gossip.trainer import Trainer, TrainerState
 from gossamer.node.events import (
     Action,
     Event,
     Finish,
+    Judged,
+    PeerJoined,
     PeerStarted,
     Persist,
     Received,
@@ -40,7 +43,7 @@ from gossamer.node.node import Node
 from gossamer.node.policy import refuse_unless_finite
 from gossamer.node.snapshot import Phase
 from gossamer.runtime.audit import AuditLog
-from gossamer.runtime.audit_entries import ShareReceived, ShareSent
+from gossamer.runtime.audit_entries import Clipped, ShareReceived, ShareSent
 from gossamer.runtime.journal import Journal, Kept
 from gossamer.transport.base import Transport
 from gossamer.wire.codec import decode, encode
@@ -78,6 +81,8 @@ class Progress:
         refusals: messages that were refused, by error code.
         waits_for: sites without whose message this one cannot go on.
         heard: of each peer, what came last.
+        clipped: by peer, how many of its shares were let in in part, or not at all.
+        held: local phases that began from this site's own model, since the mean was much worse here.
     """
 
     phase: Phase = "training"
@@ -87,6 +92,8 @@ class Progress:
     refusals: Counter[str] = field(default_factory=Counter)
     waits_for: tuple[SiteId, ...] = ()
     heard: dict[SiteId, Heard] = field(default_factory=dict)
+    clipped: Counter[SiteId] = field(default_factory=Counter)
+    held: int = 0
 
 
 class SiteService:
@@ -216,6 +223,10 @@ class SiteService:
         """A peer is up again after a stop."""
         self._events.put_nowait(PeerStarted(peer))
 
+    def peer_joined(self, peer: SiteId, own: Mass) -> None:
+        """A site that joins later has told how many cases it has."""
+        self._events.put_nowait(PeerJoined(peer, own))
+
     async def _receive(self) -> None:
         for sender, frame in self._early:
             await self._take(sender, frame)
@@ -240,8 +251,8 @@ class SiteService:
 
     def _read(self, frame: Frame | Buffer) -> Message | Notice:
         message = decode(frame, self._limits)
-        if isinstance(message, ShareMessage):
-            refuse_unless_finite(message)
+        if isinstance(message, ShareMessage) and self._node.agreement.guard is None:
+            refuse_unless_finite(message)  # a guard keeps the mass that comes with it
         return message
 
     async def _hand_in(self, event: Event | _PhaseEnded) -> None:
@@ -258,7 +269,7 @@ class SiteService:
             await self._perform(action)
         match event, actions:
             case Received(sender, ShareMessage() as message), [Persist(), *_]:
-                await self._note(ShareReceived, sender, message.envelope.exchange, encode(message))
+                self._beside(self._note(ShareReceived, sender, message.envelope.exchange, encode(message)))
         self.progress.waits_for = self._node.waits_for
 
     async def _perform(self, action: Action) -> None:
@@ -274,6 +285,8 @@ class SiteService:
                 self._beside(self._train(action))
             case Finish(params):
                 self._on_finish(params)
+            case Judged(exchange, report):
+                await self._note_judged(exchange, report)
 
     def _send(self, to: SiteId, message: Message) -> None:
         """Begin a hand-over, unless the same is still under way: the transport waits for a peer who is away."""
@@ -296,6 +309,14 @@ class SiteService:
             entry = kind(peer=peer, exchange=exchange, size_bytes=frame.size_bytes, sha256=sha256)
             await asyncio.to_thread(self._audit.note, entry)
 
+    async def _note_judged(self, exchange: int, report: Report) -> None:
+        self.progress.clipped[report.sender] += 1
+        if report.refused:
+            self._note_refusal(report.sender, ShareRefusedError(f"wanted a share to learn from; {report.refused}"))
+        elif self._audit is not None:
+            entry = Clipped(peer=report.sender, exchange=exchange, factor=report.factor, where=report.where)
+            await asyncio.to_thread(self._audit.note, entry)
+
     async def _train(self, work: Train) -> None:
         began_s = time.monotonic()
         result = await asyncio.to_thread(
@@ -306,11 +327,17 @@ class SiteService:
             teachers=work.teachers,
         )
         self.progress.phase_s = time.monotonic() - began_s
-        trained = Trained(work.round_index, result.params, work.params)
+        if result.began is not None:
+            self.progress.held += 1
+            self._tell(
+                f"the mean of round {work.round_index} is much worse on this site's own validation patients than its "
+                "own model: it trained on from that one"
+            )
+        trained = Trained(work.round_index, result.params, work.params, result.began)
         await self._events.put(_PhaseEnded(trained, self._trainer.state(), result.loss))
 
     def _note_refusal(self, sender: SiteId, refusal: PeerError) -> None:
         self.progress.refusals[refusal.code] += 1
         self._tell(f"refused a message of site {sender}: {refusal}")
         if self._audit is not None:
-            self._audit.refuse(sender, refusal.code, str(refusal))
+            self._beside(asyncio.to_thread(self._audit.refuse, sender, refusal.code, str(refusal)))

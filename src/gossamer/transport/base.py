@@ -60,7 +60,11 @@ class Transport(ABC):
 
     @abstractmethod
     def receive(self) -> AsyncIterator[tuple[SiteId, Frame | Buffer]]:
-        """Whole frames as they come in, each with its authenticated sender."""
+        """Whole frames as they come in, each with its authenticated sender.
+
+        Raises:
+            ResourceError: what comes cannot be kept; a transport may also try again until it can.
+        """
 
     @abstractmethod
     def expect(self, limits: Limits) -> None:

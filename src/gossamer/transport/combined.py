@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 
+from gossamer.errors import ResourceError
 from gossamer.gossip.topology import SiteId
 from gossamer.transport.base import PeerState, Transport
 from gossamer.wire.frame import Buffer, Frame
@@ -23,7 +24,7 @@ class CombinedTransport(Transport):
         super().__init__()
         self._parts = parts
         self._part_of = {peer: part for part in parts for peer in part.states}
-        self._inbox: asyncio.Queue[tuple[SiteId, Frame | Buffer]] = asyncio.Queue(maxsize=1)
+        self._inbox: asyncio.Queue[tuple[SiteId, Frame | Buffer] | ResourceError] = asyncio.Queue(maxsize=1)
         self._receiving: list[asyncio.Task[None]] = []
         for part in parts:
             part.on_peer_started = self._note_start
@@ -46,7 +47,10 @@ class CombinedTransport(Transport):
     async def receive(self) -> AsyncIterator[tuple[SiteId, Frame | Buffer]]:
         """See ``Transport``."""
         while True:
-            yield await self._inbox.get()
+            received = await self._inbox.get()
+            if isinstance(received, ResourceError):
+                raise received
+            yield received
 
     def expect(self, limits: Limits) -> None:
         """See ``Transport``."""
@@ -62,8 +66,11 @@ class CombinedTransport(Transport):
             await part.close()
 
     async def _receive_from(self, part: Transport) -> None:
-        async for received in part.receive():
-            await self._inbox.put(received)
+        try:
+            async for received in part.receive():
+                await self._inbox.put(received)
+        except ResourceError as error:
+            await self._inbox.put(error)
 
     def _note_start(self, peer: SiteId) -> None:
         self.on_peer_started(peer)

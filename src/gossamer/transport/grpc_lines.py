@@ -26,7 +26,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from gossamer.errors import PeerError
+from gossamer.errors import PeerError, ResourceError
 from gossamer.gossip.topology import SiteId
 from gossamer.transport.base import PeerState, Transport
 from gossamer.transport.identity import TlsCertificate, site_id_of, site_id_of_tls_name, tls_name
@@ -105,7 +105,7 @@ class GrpcTransport(Transport):
         self._certificate = certificate
         self._listen = listen
         self._on_refusal = on_refusal
-        self._inbox: asyncio.Queue[tuple[SiteId, Buffer]] = asyncio.Queue(maxsize=len(peers))
+        self._inbox: asyncio.Queue[tuple[SiteId, Buffer] | ResourceError] = asyncio.Queue(maxsize=len(peers))
         self.lines = {}
         for name, peer in peers.items():
             own = folder / peer.site_id[:32]
@@ -142,7 +142,10 @@ class GrpcTransport(Transport):
     async def receive(self) -> AsyncIterator[tuple[SiteId, Buffer]]:
         """See ``Transport``."""
         while True:
-            yield await self._inbox.get()
+            received = await self._inbox.get()
+            if isinstance(received, ResourceError):
+                raise received
+            yield received
 
     def expect(self, limits: Limits) -> None:
         """See ``Transport``."""
@@ -241,9 +244,12 @@ class GrpcTransport(Transport):
 
     async def _speak(self, peer: Peer, stream: Stream) -> None:
         try:
-            await self.lines[peer.name].speak(stream)
-        except PeerError as error:
-            self._on_refusal(peer.name, str(error))
+            try:
+                await self.lines[peer.name].speak(stream)
+            except PeerError as error:
+                self._on_refusal(peer.name, str(error))
+        except ResourceError as error:
+            await self._inbox.put(error)  # here it would end this line alone, for ever, and nobody would know
 
 
 class _Dialled(Stream):

@@ -18,7 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from gossamer.errors import LineRefusedError, OtherFederationError, OtherProtocolError, PeerError
+from gossamer.errors import LineRefusedError, OtherFederationError, OtherProtocolError, PeerError, StorageError
 from gossamer.gossip.topology import SiteId
 from gossamer.transport.base import PeerState
 from gossamer.transport.incoming import Incoming
@@ -31,6 +31,7 @@ from gossamer.transport.line_messages import (
     No,
     Offer,
     Want,
+    chunk_bytes,
     from_bytes,
     to_bytes,
 )
@@ -42,6 +43,10 @@ MAX_UNSOUND = 3
 
 MAX_REPLIES = 64
 """So many replies that the other end does not read are not waited for."""
+
+MOST_IN_MEMORY = 8
+"""Chunks that wait while those before are written and hashed; on a slow line none does, on a fast one they are taken
+together."""
 
 
 class Stream(ABC):
@@ -112,11 +117,13 @@ class Line:
         self._replies: asyncio.Queue[Want | Done | None] = asyncio.Queue()
         self._own_replies: asyncio.Queue[Want | Done] = asyncio.Queue(MAX_REPLIES)
         self._incoming: Incoming | None = None
+        self._came: list[memoryview] = []
+        self._taking: asyncio.Task[None] | None = None
         self._unsound = 0
 
     async def send(self, frame: Frame) -> None:
         """Hand a frame over, however many streams it takes."""
-        header, sha256 = frame.header, frame.body_sha256
+        header, sha256 = frame.header, await asyncio.to_thread(lambda: frame.body_sha256)
         async with self._one_at_a_time:
             broken = None
             while True:
@@ -200,9 +207,7 @@ class Line:
             self._unsound = 0
             if stream is None:
                 self._replies.put_nowait(None)
-                if self._incoming is not None:
-                    self._incoming.close()
-                    self._incoming = None
+                await self._let_go()
             self._came_up.notify_all()
 
     async def _hand_over(self, stream: Stream, offer: Offer, frame: Frame) -> None:
@@ -217,8 +222,8 @@ class Line:
             if isinstance(reply, Done):
                 return
             for offset, content in _chunks(frame, reply.offset):
-                await stream.write(to_bytes(Chunk(offer.sha256, offset, content)))
-                self.state.bytes_sent += len(content)
+                await stream.write(chunk_bytes(offer.sha256, offset, content))
+                self.state.bytes_sent += sum(map(len, content))
 
     async def _take(self, message: LineMessage) -> None:
         match message:
@@ -237,11 +242,37 @@ class Line:
         header_bytes, frame_bytes = len(offer.header), len(offer.header) + offer.body_bytes
         if header_bytes > self.limits.header_bytes or frame_bytes > self.limits.frame_bytes:
             raise wire_error("length", f"a frame of at most {self.limits.frame_bytes} bytes", frame_bytes)
-        if self._incoming is not None:
-            self._incoming.close()
-        path = self._place_for(offer)
-        self._incoming = Incoming(path, offer.header, offer.body_bytes, offer.sha256, self.limits.header_bytes)
+        await self._let_go()
+        path, room = self._place_for(offer), self.limits.header_bytes
+        self._incoming = await asyncio.to_thread(  # what is here already is hashed
+            Incoming, path, offer.header, offer.body_bytes, offer.sha256, room
+        )
         await self._ask_or_deliver(self._incoming, ask=True)
+
+    async def _let_go(self) -> None:
+        """Of what is coming in; what has come goes to the disk and stays there."""
+        incoming, self._incoming = self._incoming, None
+        if incoming is None:
+            return
+        try:
+            await self._take_in(incoming)
+        except StorageError:
+            pass  # so it will with the next chunk, when somebody listens
+        finally:
+            self._came, self._taking = [], None
+            incoming.close()
+
+    async def _take_in(self, incoming: Incoming) -> None:
+        """All that has come, and is not yet on the disk."""
+        await asyncio.shield(await self._begin_taking(incoming))
+
+    async def _begin_taking(self, incoming: Incoming) -> asyncio.Task[None]:
+        """What has come since the last time, after that is done."""
+        if self._taking is not None:
+            await asyncio.shield(self._taking)
+        self._taking = asyncio.create_task(asyncio.to_thread(incoming.take, self._came))
+        self._came = []
+        return self._taking
 
     def _place_for(self, offer: Offer) -> Path:
         """The offer's file; its like, of a frame that the peer gave up, is removed.
@@ -260,10 +291,14 @@ class Line:
         if incoming is None or incoming.sha256 != chunk.sha256:
             return  # of a frame that was given up
         if not incoming.fits(chunk.offset, chunk.content):
-            raise wire_error("line", f"a chunk from byte {incoming.received} on", chunk.offset)
-        incoming.take(chunk.content)
+            raise wire_error("line", f"a chunk from byte {incoming.expected} on", chunk.offset)
         self.state.bytes_received += len(chunk.content)
-        await self._ask_or_deliver(incoming, ask=False)
+        self._came.append(chunk.content)
+        if incoming.has_all:
+            await self._take_in(incoming)
+            await self._ask_or_deliver(incoming, ask=False)
+        elif self._taking is None or self._taking.done() or len(self._came) == MOST_IN_MEMORY:
+            await self._begin_taking(incoming)
 
     async def _ask_or_deliver(self, incoming: Incoming, *, ask: bool) -> None:
         if incoming.is_complete and incoming.is_sound:
@@ -312,11 +347,19 @@ def _body(frame: Frame) -> Iterator[memoryview]:
     return (memoryview(piece).cast("B") for piece in pieces)
 
 
-def _chunks(frame: Frame, offset: int) -> Iterator[tuple[int, memoryview]]:
-    """The body from ``offset`` on; a chunk ends where a tensor does."""
+def _chunks(frame: Frame, offset: int) -> Iterator[tuple[int, list[memoryview]]]:
+    """The body from ``offset`` on, in chunks that may run over several tensors."""
+    chunk: list[memoryview] = []
+    room = CHUNK_BYTES
     at = 0
     for piece in _body(frame):
-        begin = max(offset - at, 0)
-        for start in range(begin, len(piece), CHUNK_BYTES):
-            yield at + start, piece[start : start + CHUNK_BYTES]
+        rest = piece[max(offset - at, 0) :]
         at += len(piece)
+        while rest:
+            chunk.append(rest[:room])
+            rest, room = rest[room:], room - len(chunk[-1])
+            if room == 0:
+                yield at - len(rest) - CHUNK_BYTES, chunk
+                chunk, room = [], CHUNK_BYTES
+    if chunk:
+        yield at - (CHUNK_BYTES - room), chunk

@@ -14,6 +14,7 @@ kept under the hash, and a share that is sent again has the same body under anot
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import uuid4
 
@@ -107,9 +108,14 @@ def to_bytes(message: LineMessage) -> bytes:
         case Want(sha256, offset):
             return b"".join((b"W", sha256, _number(offset)))
         case Chunk(sha256, offset, content):
-            return b"".join((b"C", sha256, _number(offset), content))
+            return chunk_bytes(sha256, offset, [content])
         case Done(sha256):
             return b"D" + sha256
+
+
+def chunk_bytes(sha256: bytes, offset: int, content: Sequence[bytes | memoryview]) -> bytes:
+    """Write a chunk that lies in several places: what it holds is copied once."""
+    return b"".join((b"C", sha256, _number(offset), *content))
 
 
 def from_bytes(data: bytes) -> LineMessage:

@@ -83,7 +83,7 @@ class Arrival:
         sealed = await reading.read(part_path(self._box, self._seal.name, index), length + 1)
         if sealed is None:
             raise wire_error("part", f"part {index} of what the letter offers", "no file")
-        self._incoming.take(memoryview(await asyncio.to_thread(self._seal.open, index, sealed)))
+        self._incoming.take([memoryview(await asyncio.to_thread(self._seal.open, index, sealed))])
         return length
 
     async def lacking(self, reading: Folder) -> tuple[int, ...]:

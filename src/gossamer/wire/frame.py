@@ -10,7 +10,6 @@ Source: https://github.com/huggingface/safetensors, section "Format".
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from collections.abc import Iterator, Mapping
@@ -22,6 +21,7 @@ import torch
 from torch import Tensor
 
 from gossamer.errors import WireError
+from gossamer.wire.digests import bytes_of, note_sha256, recalled_sha256, sha256_of
 
 DTYPES: Mapping[str, torch.dtype] = {
     "F64": torch.float64,
@@ -71,15 +71,12 @@ class Frame:
     @cached_property
     def body_sha256(self) -> bytes:
         """Of what follows the header; a share that is sent again has the same body under another header."""
-        sha256 = hashlib.sha256()
-        for tensor in self.tensors:
-            sha256.update(_bytes_of(tensor))
-        return sha256.digest()
+        return sha256_of(self.tensors)
 
     def pieces(self) -> Iterator[bytes | memoryview]:
         """The frame in order; tensors as views of their own memory."""
         yield self.header
-        yield from map(_bytes_of, self.tensors)
+        yield from map(bytes_of, self.tensors)
 
     def to_bytes(self) -> bytes:
         """The frame in one piece: a copy."""
@@ -175,7 +172,10 @@ def read_tensors(data: Frame | Buffer, header: Header) -> dict[str, Tensor]:
         return {entry.name: _handed_over(entry, tensor) for entry, tensor in laid}
     body = memoryview(data)[header.size_bytes :]
     bodies = [body[entry.begin : entry.end] for entry in header.entries]
-    return {entry.name: _tensor(entry, piece) for entry, piece in zip(header.entries, bodies, strict=True)}
+    tensors = {entry.name: _tensor(entry, piece) for entry, piece in zip(header.entries, bodies, strict=True)}
+    if isinstance(data, memoryview) and (sha256 := recalled_sha256([data])) is not None:
+        note_sha256(list(tensors.values()), sha256)
+    return tensors
 
 
 def parse_object(text: str | bytes, field: str) -> dict[str, Any]:
@@ -232,14 +232,10 @@ def _no_constant(text: str) -> float:
     raise ValueError(f"{text} is not JSON")
 
 
-def _bytes_of(tensor: Tensor) -> memoryview:
-    return tensor.reshape(-1).view(torch.uint8).numpy().data
-
-
 def _handed_over(entry: Entry, tensor: Tensor) -> Tensor:
     """The very tensor, so that what is known of it (``gossip.memo``) stays known."""
     same = (tensor.dtype, tuple(tensor.shape)) == (entry.dtype, entry.shape)
-    return tensor if same else _tensor(entry, _bytes_of(tensor))
+    return tensor if same else _tensor(entry, bytes_of(tensor))
 
 
 def _plain(tensor: Tensor) -> Tensor:

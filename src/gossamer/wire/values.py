@@ -4,13 +4,16 @@ Values are None, booleans, numbers, text, bytes, tensors, sequences (they come b
 dataclasses of kinds that the caller lists: no other class is ever made, so reading runs no code. A tensor that occurs
 several times is written once, and is one tensor again after reading. A SHA-256 of everything stands in the header, so
 that no flipped bit is taken for a value.
+
+Mappings of tensors by name, such as a network's parameters, may be kept elsewhere: then a reference to each stands in
+the frame, and whoever keeps them vouches that it stands for the same bits.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any
 
@@ -21,20 +24,36 @@ from gossamer.wire.frame import Buffer, Frame, build_frame, read_header, read_te
 
 Kinds = Collection[type]
 
+Keep = Callable[[Mapping[str, Tensor]], str]
+"""Keeps tensors elsewhere; returns a reference to them."""
 
-def pack(value: Any, kinds: Kinds) -> Frame:
+Fetch = Callable[[str], Mapping[str, Tensor]]
+"""The tensors to which a reference was given; raises ``StorageError`` where they are not what they were."""
+
+
+def pack(value: Any, kinds: Kinds, keep: Keep | None = None) -> Frame:
     """Write a value; contiguous CPU tensors are not copied.
+
+    Args:
+        value: to write.
+        kinds: classes that may be in it.
+        keep: given each mapping of tensors by name; without it they stand in the frame like all else.
 
     Raises:
         TypeError: it holds something else than plain values, tensors and ``kinds``.
     """
-    packer = _Packer(kinds)
+    packer = _Packer(kinds, keep)
     text = json.dumps(packer.plain(value), separators=(",", ":"))
     return build_frame({"sha256": _sha256(text, packer.tensors), "value": text}, packer.tensors)
 
 
-def unpack(data: Frame | Buffer, kinds: Kinds) -> Any:
+def unpack(data: Frame | Buffer, kinds: Kinds, fetch: Fetch | None = None) -> Any:
     """Read what ``pack`` wrote.
+
+    Args:
+        data: a whole frame.
+        kinds: classes that may be in it.
+        fetch: gives what ``keep`` kept elsewhere.
 
     Raises:
         StorageError: the data is damaged, or of another version.
@@ -45,7 +64,7 @@ def unpack(data: Frame | Buffer, kinds: Kinds) -> Any:
         text, tensors = header.metadata["value"], read_tensors(data, header)
         if header.metadata["sha256"] != _sha256(text, tensors):
             raise ValueError("another SHA-256 than the one it bears")
-        return _value(json.loads(text), tensors, by_name)
+        return _Unpacker(tensors, by_name, fetch).value(json.loads(text))
     except (WireError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise StorageError(
             f"wanted values that this version of Gossamer wrote; found: {str(error)[:200]}; "
@@ -64,8 +83,9 @@ def _sha256(text: str, tensors: Mapping[str, Tensor]) -> str:
 class _Packer:
     """Collects tensors while it makes a value plain."""
 
-    def __init__(self, kinds: Kinds) -> None:
+    def __init__(self, kinds: Kinds, keep: Keep | None) -> None:
         self._kinds = frozenset(kinds)
+        self._keep = keep
         self._names: dict[tuple[Any, ...], str] = {}
         self.tensors: dict[str, Tensor] = {}
 
@@ -79,12 +99,18 @@ class _Packer:
             case Tensor():
                 return {"tensor": self._name(value)}
             case Mapping():
-                return {"map": [[self.plain(key), self.plain(each)] for key, each in value.items()]}
+                return self._mapping(value)
             case Sequence():
                 return [self.plain(each) for each in value]
         if is_dataclass(value) and type(value) in self._kinds:
             return {type(value).__name__: [self.plain(getattr(value, field.name)) for field in fields(value)]}
         raise TypeError(f"wanted a plain value; found {type(value).__name__}; add it to the kinds")
+
+    def _mapping(self, value: Mapping[Any, Any]) -> Any:
+        is_by_name = value and all(isinstance(key, str) and isinstance(each, Tensor) for key, each in value.items())
+        if self._keep is not None and is_by_name:
+            return {"kept": [self._keep(value), *value]}
+        return {"map": [[self.plain(key), self.plain(each)] for key, each in value.items()]}
 
     def _name(self, tensor: Tensor) -> str:
         """The same memory seen the same way is the same tensor."""
@@ -94,17 +120,32 @@ class _Packer:
         return name
 
 
-def _value(plain: Any, tensors: Mapping[str, Tensor], kinds: Mapping[str, type]) -> Any:
-    match plain:
-        case list():
-            return tuple(_value(each, tensors, kinds) for each in plain)
-        case {"bytes": text}:
-            return bytes.fromhex(text)
-        case {"tensor": name}:
-            return tensors[name]
-        case {"map": pairs}:
-            return {_value(key, tensors, kinds): _value(each, tensors, kinds) for key, each in pairs}
-        case dict():
-            [(name, contents)] = plain.items()
-            return kinds[name](*(_value(each, tensors, kinds) for each in contents))
-    return plain
+class _Unpacker:
+    """Makes values of what ``_Packer`` made plain."""
+
+    def __init__(self, tensors: Mapping[str, Tensor], kinds: Mapping[str, type], fetch: Fetch | None) -> None:
+        self._tensors = tensors
+        self._kinds = kinds
+        self._fetch = fetch
+
+    def value(self, plain: Any) -> Any:
+        match plain:
+            case list():
+                return tuple(map(self.value, plain))
+            case dict():
+                return self._object(plain)
+        return plain
+
+    def _object(self, plain: dict[str, Any]) -> Any:
+        match plain:
+            case {"bytes": text}:
+                return bytes.fromhex(text)
+            case {"tensor": name}:
+                return self._tensors[name]
+            case {"map": pairs}:
+                return {self.value(key): self.value(each) for key, each in pairs}
+            case {"kept": [reference, *names]} if self._fetch is not None:
+                kept = self._fetch(reference)
+                return {name: kept[name] for name in names}
+        [(name, contents)] = plain.items()
+        return self._kinds[name](*map(self.value, contents))
