@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help install demo federation test lint docs bench study clean
+.PHONY: help install demo federation test lint docs bench faults study clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -36,6 +36,9 @@ docs: install ## build the documentation into docs/_build/html
 
 bench: install ## the benchmarks: ratios to a floor in the same run
 	$(BIN)/python -m benchmarks
+
+faults: install ## the promises under faults in full size; what has a result in runs/faults is not done again
+	$(BIN)/python -m faults --full --report docs/reference/faults.md
 
 openkbp.toml: | install
 	$(BIN)/gossamer study new $@ --preset openkbp-hn

@@ -41,3 +41,12 @@ def test_text_that_is_no_document_is_named_and_the_error_class_is_the_callers():
         parse_json("{", Outer, "dataset.json", DatasetError)
     with pytest.raises(ConfigurationError, match="wanted TOML"):
         parse_toml("= 1", Outer, "it")
+
+
+def test_text_that_stands_in_a_document_about_patients_is_not_repeated():
+    with pytest.raises(DatasetError, match=r"parts: .*; found other text$"):
+        parse_json('{"title": "a", "parts": "Doe^John"}', Outer, "dataset.json", DatasetError)
+    with pytest.raises(DatasetError, match=r"title: .*; found other keys \(and 1 more\)$"):
+        parse_json('{"parts": {"Doe^John": 1}}', Outer, "dataset.json", DatasetError)
+    with pytest.raises(DatasetError, match="found 3"):
+        parse_json('{"title": 3}', Outer, "dataset.json", DatasetError)

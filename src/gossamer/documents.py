@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from gossamer.errors import ConfigurationError, GossamerError, UnknownKeyError
+from gossamer.errors import ConfigurationError, DataError, GossamerError, UnknownKeyError
 
 UNKNOWN_KEY = ("extra_forbidden", "unexpected_keyword_argument")
 """Pydantic's words for it: of a model, and of a dataclass."""
@@ -63,7 +63,15 @@ def validate(raw: Any, kind: type[Document], what: str, error: type[GossamerErro
         rest = f" (and {more} more)" if more else ""
         if first["type"] in UNKNOWN_KEY:
             raise UnknownKeyError(f"{what}: unknown key {where!r}{_nearest(kind, first['loc'])}{rest}") from problem
-        raise error(f"{what}: {where or 'document'}: {first['msg']}; found {first['input']!r:.80}{rest}") from problem
+        found = _found(first["input"], error)
+        raise error(f"{what}: {where or 'document'}: {first['msg']}; found {found}{rest}") from problem
+
+
+def _found(value: Any, error: type[GossamerError]) -> str:
+    """What stands there; of a document about patients no text, which may be a name."""
+    if issubclass(error, DataError) and not isinstance(value, int | float | None):
+        return {"str": "other text", "dict": "other keys"}.get(type(value).__name__, "something else")
+    return f"{value!r:.80}"
 
 
 def _nearest(kind: type[BaseModel], location: tuple[int | str, ...]) -> str:

@@ -129,3 +129,18 @@ def test_site_set_back_to_a_backup_learns_it_and_never_rolls_its_peer_back(pair,
     # A receipt for what only the lost life sent says what is the matter.
     with pytest.raises(LedgerError, match="was this site set back to a backup"):
         pair.hand_in("A", Received("B", receipt_from("B", "A", 1)))
+
+
+def test_site_set_back_by_more_than_an_exchange_hears_it_with_the_answer_to_its_first_share(pair, picture):
+    backup = pair.nodes["A"].snapshot()
+    for _ in range(2):
+        for site in "AB":
+            pair.finish_training(site)
+        pair.carry()
+    before = picture(pair.nodes["B"])
+    pair.nodes["A"] = node_from(pair.nodes["A"].agreement, backup)
+    pair.hand_in("A", Started())
+    pair.finish_training("A")
+    with pytest.raises(LedgerError, match=r"exchange 1 is none \(was this site set back to a backup"):
+        pair.carry()
+    assert picture(pair.nodes["B"]) == before

@@ -52,6 +52,14 @@ def test_sites_are_added_by_their_cards_and_comments_stay(file, tmp_path):
     assert federation.member(IDENTITIES["unito"].site_id).name == "unito"
 
 
+def test_a_second_site_whose_certificate_bears_the_name_of_a_first_is_refused(file):
+    """TLS would look for the first one's signature under the second one's, and shut one of them out."""
+    add_site(file, member("unito"))
+    posing = Member(name="turin", address=None, certificate=new_identity("Unito").pem)
+    with pytest.raises(ConfigurationError, match="names in their certificates"):
+        add_site(file, posing)
+
+
 def test_any_other_byte_is_another_federation(file):
     before = read_federation(file).sha256
     file.write_text(file.read_text() + "# a word\n")

@@ -8,7 +8,6 @@ import socket
 import pytest
 
 from gossamer.errors import ConfigurationError, DatasetError, FolderBusyError
-from gossamer.node.agreement import Agreement
 from gossamer.node.kinds import make_node
 from gossamer.only_writer import only_writer
 from gossamer.runtime.audit import records_of, verify_audit
@@ -19,7 +18,7 @@ from gossamer.runtime.site_run import SiteRun
 from gossamer.runtime.status_endpoint import ask_status
 from gossamer.segment.model_file import read_model
 from gossamer.study.config import read_study
-from gossamer.study.federation import federation_of
+from gossamer.study.federation import agreement_of, federation_of
 from gossamer.study.jobs import make_job
 from gossamer.study.workspace import open_datasets, open_workspace
 from gossamer.watch import Unwatched
@@ -85,9 +84,11 @@ def simulated(toy_home, tmp_path):
     """The model that the study's simulation of the same sites ends with."""
     study = read_study(toy_home / "study.toml").model_copy(update={"seeds": (1,), "steps": 10})
     workspace = open_workspace(study, open_datasets(study, toy_home), tmp_path / "study", Unwatched())
-    job = make_job(study, workspace.sites, "gossip", study.arms["gossip"].schedules[0], 1)
+    arm = study.arms["gossip"].model_copy(update={"topology": "mesh", "guard": "clipping"})  # a federation's own
+    study = study.model_copy(update={"arms": {"gossip": arm}})
+    job = make_job(study, workspace.sites, "gossip", arm.schedules[0], 1)
     made = federation_of(job, workspace, {})
-    agreement = Agreement("a" * 64, made.algorithm, made.topology, job.rounds)
+    agreement = agreement_of(job, made.algorithm, made.topology, made.masses)
     nodes = [make_node(site, agreement, mass, made.params) for site, mass in made.masses.items()]
     return Simulation(nodes, made.trainers, local_steps=job.local_steps, seed=1).run().params
 

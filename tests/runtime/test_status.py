@@ -4,12 +4,14 @@ import asyncio
 import http.client
 import socket
 from datetime import UTC, datetime, timedelta
+from typing import get_args
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from gossamer.errors import ListenError, StatusError
-from gossamer.runtime.status import PeerStatus, SiteStatus, ago, prometheus_text
+from gossamer.node.snapshot import Phase
+from gossamer.runtime.status import PeerStatus, SiteStatus, Stage, ago, prometheus_text
 from gossamer.runtime.status_endpoint import ask_status, status_endpoint
 
 NOW = datetime(2026, 5, 1, 12, 0, 0, tzinfo=UTC)
@@ -72,6 +74,10 @@ def got(address, path, host=None):
     connection.request("GET", path, headers={"Host": host} if host else {})
     answer = connection.getresponse()
     return answer.status, answer.read().decode()
+
+
+def test_whatever_phase_a_node_is_in_can_be_told():
+    assert set(get_args(Phase)) <= set(get_args(Stage))
 
 
 def test_a_running_site_is_asked_how_it_gets_on():

@@ -66,6 +66,7 @@ def run(
     from gossamer.cli.console import Teller, results_console
     from gossamer.cli.site_table import results_table, who_was_missing
     from gossamer.runtime.federation_file import read_federation
+    from gossamer.runtime.handshakes import failed_handshakes
     from gossamer.runtime.site_folder import SiteFolder
     from gossamer.runtime.site_run import SiteRun
 
@@ -74,7 +75,8 @@ def run(
     if warning := site.expiry():
         teller.say(warning)
     site_run = SiteRun(site, read_federation(federation), teller)
-    results = asyncio.run(site_run.run())
+    with failed_handshakes(site_run.note_failed_handshake):
+        results = asyncio.run(site_run.run())
     if as_json:
         typer.echo(results.model_dump_json(indent=1))
     else:

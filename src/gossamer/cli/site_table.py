@@ -5,6 +5,7 @@ from __future__ import annotations
 from rich.table import Table
 from rich.text import Text
 
+from gossamer.runtime.site_folder import expiry_of
 from gossamer.runtime.site_results import FederationResults, OrganResult, ResultNotice
 from gossamer.runtime.status import SiteStatus, ago
 from gossamer.study.numerals import megabytes
@@ -32,7 +33,10 @@ def status_table(status: SiteStatus) -> Table:
             megabytes(peer.bytes_sent),
             megabytes(peer.bytes_received),
         )
-    table.caption = "\n".join(f"{peer.site}: {peer.refusal}" for peer in status.peers if peer.refusal) or None
+    notes = [f"{peer.site}: {peer.refusal}" for peer in status.peers if peer.refusal]
+    if warning := expiry_of(status.certificate_ends, status.at):
+        notes.append(warning)
+    table.caption = "\n".join(notes) or None
     table.caption_justify = "left"
     return table
 

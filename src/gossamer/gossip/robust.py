@@ -269,24 +269,24 @@ GUARDS: dict[GuardName, type[MixingGuard]] = {"clipping": ClippingGuard, "trimmi
 
 
 def around_median(
-    shares: Mapping[SiteId, Share], most: Mass, own: Mass
+    shares: Mapping[SiteId, Share], most: Mapping[SiteId, Mass], own: Mass, factor: float
 ) -> tuple[dict[SiteId, Share], tuple[Report, ...]]:
     """Clip estimates around the median of all, so that whoever has the same ones gets the same: for the end of a run.
 
-    Each coordinate's lower median is where half of them cannot be moved from by the others; tau is ``LAST_FACTOR``
-    times the lower median of how far they are from it. A mass is cut to what it can be; what is not finite is left
-    out, unless nothing is.
+    The median is by coordinate, the lower one; tau is ``factor`` times the lower median of how far the estimates are
+    from it. A mass is cut to what it can be; what is not finite is left out, unless nothing is.
 
     Args:
         shares: three or more, by sender.
-        most: the largest mass that a share can have.
+        most: the largest mass that each can have.
         own: names the tensors with a row for each structure.
+        factor: how much further than usual comes through.
     """
     reports = {}
     finite: dict[SiteId, Share] = {}
     for sender, share in sorted(shares.items()):
         if all(bool(torch.isfinite(tensor).all()) for tensor in share.params.values()):
-            finite[sender] = replace(share, mass=believed(share.mass, most, most))
+            finite[sender] = replace(share, mass=believed(share.mass, most[sender], most[sender]))
         else:
             reports[sender] = Report(sender, nan, 0.0, refused=NOT_FINITE)
     if len(finite) < LEAST_WORDS:
@@ -295,9 +295,9 @@ def around_median(
     norms = {sender: norms_between(middle.params, share.params, own) for sender, share in finite.items()}
     usual = _usual(list(norms.values()), group_sizes(middle))
     for sender, share in finite.items():
-        reports[sender] = _report(sender, norms[sender], usual, LAST_FACTOR)
+        reports[sender] = _report(sender, norms[sender], usual, factor)
         if reports[sender].where:
-            finite[sender] = _clipped(middle, share, _factors(norms[sender], usual, LAST_FACTOR))
+            finite[sender] = _clipped(middle, share, _factors(norms[sender], usual, factor))
     return finite, tuple(report for _, report in sorted(reports.items()))
 
 

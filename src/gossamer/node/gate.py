@@ -14,7 +14,7 @@ from typing import final
 from gossamer.gossip.algorithm import GossipState, Mass, Params, Share
 from gossamer.gossip.asynchrony import LONGEST_STEP, MOST_PACE
 from gossamer.gossip.mass_bounds import at_least, at_most, handed_over, most_by_schedule, most_by_total
-from gossamer.gossip.robust import LEAST_WORDS, GuardState, after_training, around_median
+from gossamer.gossip.robust import FACTOR, LAST_FACTOR, LEAST_WORDS, GuardState, after_training, around_median
 from gossamer.gossip.topology import SiteId
 from gossamer.node.agreement import Agreement
 from gossamer.node.events import Judged
@@ -95,7 +95,23 @@ class Gate:
         """Of what all hold at the end: the same at all sites that heard the same, so that they end with one model."""
         if self._agreement.guard is None or len(words) < LEAST_WORDS:
             return words
-        kept, reports = around_median(words, self._total.scaled(MOST_HANDED_OUT), self._own)
+        return self._around_median(words, dict.fromkeys(words, self._total.scaled(MOST_HANDED_OUT)), LAST_FACTOR)
+
+    def let_in_of_all(self, shares: Mapping[SiteId, Share], part: float) -> Mapping[SiteId, Share]:
+        """Of the shares of an exchange of all with all in lockstep, this site's among them: alike at all sites.
+
+        Args:
+            shares: by site.
+            part: of its mass that each hands to each.
+        """
+        if self._agreement.guard is None or len(shares) < LEAST_WORDS:
+            return shares
+        return self._around_median(shares, {site: own.scaled(part) for site, own in self._masses.items()}, FACTOR)
+
+    def _around_median(
+        self, shares: Mapping[SiteId, Share], most: Mapping[SiteId, Mass], factor: float
+    ) -> Mapping[SiteId, Share]:
+        kept, reports = around_median(shares, most, self._own, factor)
         self._judged += [Judged(self._agreement.exchanges, report) for report in reports if report.factor < 1]
         return kept
 

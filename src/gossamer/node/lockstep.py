@@ -23,10 +23,11 @@ Transition table (what is not listed changes nothing)
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import final
 
-from gossamer.gossip.algorithm import Mass, Params
+from gossamer.gossip.algorithm import Mass, Params, Share
 from gossamer.gossip.topology import SiteId
 from gossamer.node.agreement import Agreement
 from gossamer.node.events import Action, Persist, Trained
@@ -154,7 +155,7 @@ class LockstepNode(Node):
         sends: list[Action] = []
         while self._phase == "exchanging" and not self._ledger.missing(self._exchange, self._senders):
             mixing = self.agreement.topology.mixing(self.site, self._exchange)
-            inbox = self._gate.let_in(self._state, self._ledger.take_out(self._exchange), self._exchange, mixing)
+            inbox = self._let_in(self._ledger.take_out(self._exchange), mixing)
             self._state = self.agreement.algorithm.absorb(self._state, inbox, mixing, self.site)
             self._exchange += 1
             if self._exchange < self.agreement.end_of_round(self._round_index):
@@ -162,6 +163,23 @@ class LockstepNode(Node):
             else:
                 self._end_round()
         return sends
+
+    def _let_in(self, inbox: Mapping[SiteId, Share], mixing: Mapping[SiteId, float]) -> Mapping[SiteId, Share]:
+        """Of the shares of an exchange. The last one, where it is of all with all, is judged alike at all sites."""
+        is_last = self._exchange == self.agreement.exchanges - 1
+        of_all = {**inbox, self.site: Share(self._state.params, self._state.mass)}
+        if not (is_last and self._is_of_all_with_all(of_all, mixing)):
+            return self._gate.let_in(self._state, inbox, self._exchange, mixing)
+        kept = dict(self._gate.let_in_of_all(of_all, mixing[self.site]))
+        if self.site in kept:
+            mine = kept.pop(self.site)
+            self._state = replace(self._state, params=mine.params, mass=mine.mass)
+        return kept
+
+    def _is_of_all_with_all(self, shares: Mapping[SiteId, Share], mixing: Mapping[SiteId, float]) -> bool:
+        """Then each holds its own mass, and hears what all others hear."""
+        everyone = len(shares) == len(self.agreement.topology.sites) and len({*mixing.values()}) == 1
+        return everyone and self.agreement.algorithm.sets_masses_back
 
     def _end_round(self) -> None:
         self._state = self.agreement.algorithm.end_round(self._state)

@@ -65,6 +65,10 @@ def _has_a_port(address: str) -> str:
     return address
 
 
+MOST_IN_MESH = 8
+"""Sites in lockstep that exchange all with all, unless told otherwise: who hears all can end with the same model as all
+others even where one of them lies. More sites would send too much."""
+
 DEFAULT_ALGORITHMS: dict[Pace, str] = {"asynchronous": "pushsum", "lockstep": "sweep"}
 
 SiteName = Annotated[str, AfterValidator(_is_safe)]
@@ -113,7 +117,8 @@ class FederationSettings(BaseModel):
         local_steps: optimiser steps of a local phase.
         pace: whether sites wait for each other.
         algorithm: a key of ``gossamer.gossip.ALGORITHMS``; by default what suits the pace.
-        topology: a key of ``gossamer.gossip.TOPOLOGIES``; by default the algorithm's own.
+        topology: a key of ``gossamer.gossip.TOPOLOGIES``; by default "mesh" for a few sites in lockstep, and else the
+            algorithm's own.
         guard: what each site lets into its mean of what peers send; there is no "none".
         seed: of the network's first parameters, training and random schedules.
         plan: rules from which the plan follows.
@@ -153,9 +158,10 @@ class FederationSettings(BaseModel):
         """
         algorithm = self.algorithm or DEFAULT_ALGORITHMS[self.pace]
         sites = tuple(SiteId(member.name) for member in self.sites)
-        chosen, schedule = build_gossip(
-            algorithm, sites, self.seed, topology=self.topology, asynchronous=self.pace == "asynchronous"
-        )
+        is_small = self.pace == "lockstep" and algorithm == "sweep" and len(sites) <= MOST_IN_MESH
+        topology = self.topology or ("mesh" if is_small else None)
+        asynchronous = self.pace == "asynchronous"
+        chosen, schedule = build_gossip(algorithm, sites, self.seed, topology=topology, asynchronous=asynchronous)
         joins_later = frozenset(SiteId(member.name) for member in self.sites if member.joins_later)
         return Agreement(
             sha256,

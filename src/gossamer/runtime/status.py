@@ -13,7 +13,10 @@ from typing import Literal
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from pydantic import BaseModel, ConfigDict
 
-Stage = Literal["joining", "preparing", "training", "exchanging", "lingering", "scoring", "waiting for results", "done"]
+Stage = Literal[
+    "joining", "preparing", "training", "exchanging", "lingering", "finished", "scoring", "waiting for results", "done"
+]
+"""What the service does before and after the node works, and in between the node's own phases."""
 
 
 class PeerStatus(BaseModel):
