@@ -2,9 +2,11 @@
 
 import stat
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
+from gossamer.documents import parse_toml
 from gossamer.errors import ConfigurationError, IdentityError, UsageError
 from gossamer.runtime.audit_chain import LOG
 from gossamer.runtime.federation_file import add_site, new_federation, read_card, read_federation
@@ -100,3 +102,11 @@ def test_a_site_approves_only_where_it_stands_under_its_own_name(site, file, tmp
 def test_no_site_no_folder(tmp_path):
     with pytest.raises(UsageError, match="gossamer site init"):
         SiteFolder(tmp_path)
+
+
+def test_the_example_on_the_reference_page_is_a_file_that_can_be_read():
+    page = (Path(__file__).parents[2] / "docs/reference/site-file.md").read_text(encoding="utf-8")
+    text = page.split("```toml\n")[1].split("```")[0]
+    settings = parse_toml(text, SiteSettings, "site.toml")
+    assert (settings.name, settings.smallest_count) == ("north", 10)
+    assert settings.mailbox.address.startswith("sftp://")

@@ -24,8 +24,10 @@ Label = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,40}$")]
 Secret = Annotated[str, Field(min_length=SHORTEST_SECRET, max_length=200)]
 
 
-class Admitted(RootModel[dict[Label, Secret]]):
+class Admitted(RootModel):  # type: ignore[type-arg]  # with it, a class of that odd name would stand in this module
     """What stands in the file."""
+
+    root: dict[Label, Secret]
 
 
 def admission_line(label: str) -> str:

@@ -1,7 +1,7 @@
 """How long a round and the whole run will take, from what the sites measured: a pure function.
 
 Notation: n sites, of which some were there; R rounds; L steps of a local phase; s_i a step at site i, b_i what lies
-between two of its local phases but for the lines; t_ij a share from i to j, as the sender saw it.
+between two of its local phases but for the lines; t_ij a share from i to j, as the sender saw it::
 
     lockstep       round = max_i (L s_i + b_i) + sum over its exchanges of the largest t_ij that the exchange uses
                    run   = R round
