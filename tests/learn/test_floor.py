@@ -1,6 +1,7 @@
 """A site does not train on from a model that is much worse on its own patients than what it had."""
 
 import math
+import threading
 
 import pytest
 import torch
@@ -116,3 +117,27 @@ def test_on_patients_the_bits_are_those_without_a_floor_until_a_model_is_spoilt(
 
 def test_a_site_without_validation_patients_has_no_floor(on_patients):
     assert on_patients(cases=[])[1] is None
+
+
+def test_a_model_is_judged_after_the_phase_that_goes_on_not_in_it():
+    """Without a common clock the run may be over while a site still trains; there is one network."""
+    began, goes_on = threading.Event(), threading.Event()
+
+    class Slow(Halving):
+        def fit(self, params, **about):
+            began.set()
+            goes_on.wait(10)
+            return super().fit(params, **about)
+
+    inner = Slow()
+    trainer = FlooredTrainer(inner, lambda params: abs(float(params["x"])))
+    training = threading.Thread(target=fit, args=(trainer, 8.0))
+    training.start()
+    began.wait(10)
+    judged = []
+    judging = threading.Thread(target=lambda: judged.append((trainer.falls_through(at(9.0)), inner.phases)))
+    judging.start()
+    goes_on.set()
+    training.join(10)
+    judging.join(10)
+    assert judged == [(True, 1)]

@@ -78,10 +78,9 @@ def rehearse(
     All sites type it at an agreed time, before the run. It ends by itself. The exit status is 0 where all is well, 5
     where a line is blocked, 7 where a site did not turn up.
     """
-    import asyncio
-
     from gossamer.cli.console import Teller, results_console
     from gossamer.cli.rehearsal_table import lines_table, machines_table, words
+    from gossamer.cli.stopping import run_until_stopped
     from gossamer.runtime.federation_file import read_federation
     from gossamer.runtime.rehearsal import Rehearsal
     from gossamer.runtime.site_folder import SiteFolder
@@ -90,7 +89,7 @@ def rehearse(
     site = SiteFolder(folder)
     if warning := site.expiry():
         teller.say(warning)
-    report = asyncio.run(Rehearsal(site, read_federation(file), teller, wait_s=60 * wait).run())
+    report = run_until_stopped(Rehearsal(site, read_federation(file), teller, wait_s=60 * wait).run())
     if as_json:
         typer.echo(report.model_dump_json(indent=1))
     else:

@@ -61,10 +61,9 @@ def run(
     as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON instead of a table.")] = False,
 ) -> None:
     """Join, train, gossip, and end with the model and all sites' results. Stopped, the same command goes on."""
-    import asyncio
-
     from gossamer.cli.console import Teller, results_console
     from gossamer.cli.site_table import results_table, who_was_missing
+    from gossamer.cli.stopping import run_until_stopped
     from gossamer.runtime.federation_file import read_federation
     from gossamer.runtime.handshakes import failed_handshakes
     from gossamer.runtime.site_folder import SiteFolder
@@ -76,7 +75,7 @@ def run(
         teller.say(warning)
     site_run = SiteRun(site, read_federation(federation), teller)
     with failed_handshakes(site_run.note_failed_handshake):
-        results = asyncio.run(site_run.run())
+        results = run_until_stopped(site_run.run())
     if as_json:
         typer.echo(results.model_dump_json(indent=1))
     else:

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from math import inf
+from threading import Lock
 
 from gossamer.data.plan import Plan
 from gossamer.data.prepared import PreparedCase
@@ -48,6 +49,7 @@ class FlooredTrainer:
         """
         self._trainer = trainer
         self._loss_of = loss_of
+        self._at_work = Lock()  # there is one network
         self._best: Params = {}
         self._best_loss = self._first_loss = inf
         self.held = 0
@@ -59,11 +61,16 @@ class FlooredTrainer:
         return self._best
 
     def falls_through(self, params: Params) -> bool:
-        """Whether parameters are too bad to train on from, or to use."""
-        return bool(self._best) and self._is_too_much(self._loss_of(params))
+        """Whether parameters are too bad to train on from, or to use; in any thread: it waits for a phase to end."""
+        with self._at_work:
+            return bool(self._best) and self._is_too_much(self._loss_of(params))
 
     def fit(self, params: Params, *, steps: int, round_index: int, teachers: Sequence[Params] = ()) -> TrainResult:
         """A local phase, from ``params`` or from the best so far; see ``gossip.trainer.Trainer``."""
+        with self._at_work:
+            return self._fit(params, steps, round_index, teachers)
+
+    def _fit(self, params: Params, steps: int, round_index: int, teachers: Sequence[Params]) -> TrainResult:
         loss = self._loss_of(params)
         self._first_loss = loss if self._first_loss == inf else self._first_loss
         began = self._best if self._best and self._is_too_much(loss) else None

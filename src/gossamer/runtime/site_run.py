@@ -30,7 +30,7 @@ from gossamer.atomic import storage_error, write_atomically
 from gossamer.data.fingerprint import Fingerprint, merged
 from gossamer.data.plan import Plan
 from gossamer.data.prepared import PreparedDataset
-from gossamer.errors import ListenError, NoticeError, PeerError, WireError
+from gossamer.errors import ListenError, NoticeError, PeerError
 from gossamer.gossip.algorithm import Mass, Params
 from gossamer.gossip.topology import SiteId
 from gossamer.learn.floor import FlooredTrainer, floor_under
@@ -44,6 +44,7 @@ from gossamer.runtime.audit import AuditLog
 from gossamer.runtime.audit_entries import Finished, Started
 from gossamer.runtime.audit_entries import Joined as PeerJoined
 from gossamer.runtime.board import Board
+from gossamer.runtime.early import UNKNOWN_NETWORK, EarlyHearing
 from gossamer.runtime.federation_file import Federation
 from gossamer.runtime.joining import (
     JOIN,
@@ -71,10 +72,7 @@ from gossamer.runtime.status_endpoint import status_endpoint
 from gossamer.runtime.ways import transport_of
 from gossamer.segment.model_file import ModelRecord, write_model
 from gossamer.watch import Watch
-from gossamer.wire.codec import decode
-from gossamer.wire.frame import Buffer, Frame
 from gossamer.wire.limits import Limits
-from gossamer.wire.messages import Notice
 
 ARM = "gossip"
 
@@ -89,8 +87,6 @@ LAST_WORD_S = 5.0
 
 PORT_FREE_S = 10.0
 """How long a port may stay taken after a stop: the process before is still ending."""
-
-UNKNOWN_NETWORK = Limits({}, {})
 
 Value = TypeVar("Value")
 
@@ -133,7 +129,6 @@ class SiteRun:
         self.folder = site.run_folder(federation)
         _make(self.folder)
         self._patients = OwnPatients(site, self.folder, watch)
-        self._early: dict[SiteId, tuple[Frame | Buffer, ...]] = {}
         self._audit = AuditLog(site.path, site.identity)
         self.transport = transport_of(
             site, federation, limits=UNKNOWN_NETWORK, folder=self.folder, on_refusal=self._note_refusal
@@ -147,6 +142,7 @@ class SiteRun:
             transport=self.transport,
             on_notice=self._note_notice,
         )
+        self._early = EarlyHearing(self.transport, self.board, self._note_refusal)
         self.service: SiteService | None = None
         self._floor: FlooredTrainer | None = None
         self._stage: Stage | None = "joining"
@@ -249,7 +245,7 @@ class SiteRun:
         )
 
     async def _join(self) -> Joined:
-        receiving = asyncio.create_task(self._receive_notices())
+        receiving = asyncio.create_task(self._early.listen())
         try:
             return await _beside(receiving, self._agree())
         finally:
@@ -291,7 +287,7 @@ class SiteRun:
                 Journal(self.folder),
                 local_steps=settings.local_steps,
                 on_notice=self.board.take,
-                early=tuple((peer, frame) for peer, frames in self._early.items() for frame in frames),
+                early=self._early.frames,
                 audit=self._audit,
                 tell=self._watch.say,
             )
@@ -412,21 +408,6 @@ class SiteRun:
         )
         write_atomically(self.folder / "results.json", results.model_dump_json(indent=1) + "\n")
         return results
-
-    async def _receive_notices(self) -> None:
-        """Hear what is told; of shares that come before there is a node, each peer's first and last are kept for it."""
-        async for sender, frame in self.transport.receive():
-            await asyncio.shield(self._hear(sender, frame))  # what was begun is kept whole when the joining ends
-
-    async def _hear(self, sender: SiteId, frame: Frame | Buffer) -> None:
-        try:
-            message = decode(frame, UNKNOWN_NETWORK)
-            if isinstance(message, Notice):
-                await self.board.take(sender, message)
-        except NoticeError as refusal:
-            self._note_refusal(sender, str(refusal), refusal.code)
-        except WireError:
-            self._early[sender] = (*self._early.get(sender, ())[:1], frame)
 
     def _note_notice(self, author: SiteId, topic: str) -> None:
         if topic in TOLD:

@@ -29,7 +29,6 @@ from gossamer.errors import (
     PeerError,
     PortClosedError,
     StatusError,
-    WireError,
 )
 from gossamer.gossip.algorithm import Mass, Params
 from gossamer.gossip.topology import SiteId
@@ -41,6 +40,7 @@ from gossamer.only_writer import only_writer
 from gossamer.runtime.audit import AuditLog
 from gossamer.runtime.audit_entries import Rehearsed
 from gossamer.runtime.board import Board
+from gossamer.runtime.early import EarlyHearing
 from gossamer.runtime.federation_file import Federation
 from gossamer.runtime.journal import Journal
 from gossamer.runtime.preflight.finding import Finding
@@ -65,10 +65,7 @@ from gossamer.runtime.site_folder import SiteFolder
 from gossamer.runtime.status_endpoint import ask_status
 from gossamer.runtime.ways import transport_of
 from gossamer.watch import Watch
-from gossamer.wire.codec import decode
-from gossamer.wire.frame import Buffer, Frame
 from gossamer.wire.limits import Limits
-from gossamer.wire.messages import Notice
 
 FOLDER = "rehearsal"
 
@@ -100,9 +97,6 @@ LOOK_S = 0.1
 PHASE_S = 5.0
 MOST_STEPS = 5
 """A local phase of a rehearsal: a few steps, so that exchanges come soon; one step where a step is slow."""
-
-NOTICES = Limits({}, {})
-"""What is heard before there is a node: notices; shares do not fit, and are kept."""
 
 ENDLESS = 10**6
 """Steps of the learning rate's schedule: a rehearsal stays at its beginning."""
@@ -146,7 +140,6 @@ class Rehearsal:
         self._share_bytes = sum(tensor.nbytes for tensor in self._params.values())
         of_each = (float(PATIENTS),) * len(self._plan.structures)
         self._mass = Mass(float(PATIENTS), dict.fromkeys(output_rows(self._network), of_each))
-        self._early: dict[SiteId, tuple[Frame | Buffer, ...]] = {}
         self._service: SiteService | None = None
 
     async def run(self) -> Report:
@@ -194,6 +187,7 @@ class Rehearsal:
             transport=self.transport,
             on_notice=self._note_notice,
         )
+        self._early = EarlyHearing(self.transport, self.board, self._note_refusal)
 
     async def _listen(self) -> None:
         try:
@@ -207,7 +201,7 @@ class Rehearsal:
     async def _rehearse(self) -> Report:
         trainer = await self._trainer()
         try:
-            async with _beside(self._hear()) as hearing:
+            async with _beside(self._early.listen()) as hearing:
                 step_s = await self._time_a_step(hearing, trainer)
                 await self._turn_up(hearing)
             timed = TimedTrainer(trainer)
@@ -296,7 +290,7 @@ class Rehearsal:
             Journal(self.folder),
             local_steps=steps,
             on_notice=self.board.take,
-            early=tuple((peer, frame) for peer, frames in self._early.items() for frame in frames),
+            early=self._early.frames,
             tell=self._watch.say,
         )
         return self._service
@@ -359,21 +353,6 @@ class Rehearsal:
 
     def _down(self) -> set[SiteId]:
         return {peer for peer, state in self.transport.states.items() if not is_up(state)}
-
-    async def _hear(self) -> None:
-        """Hear notices; of shares that come before there is a node, each peer's first and last are kept for it."""
-        async for sender, frame in self.transport.receive():
-            await asyncio.shield(self._take(sender, frame))  # what was begun is kept whole when the hearing ends
-
-    async def _take(self, sender: SiteId, frame: Frame | Buffer) -> None:
-        try:
-            message = decode(frame, NOTICES)
-            if isinstance(message, Notice):
-                await self.board.take(sender, message)
-        except NoticeError as refusal:
-            self._note_refusal(sender, str(refusal), refusal.code)
-        except WireError:
-            self._early[sender] = (*self._early.get(sender, ())[:1], frame)
 
     def _note_notice(self, author: SiteId, topic: str) -> None:
         if topic == READY and author != self.me:
