@@ -6,7 +6,14 @@ share that went out before it was on the disk, which a trainer that repeats itse
 """
 
 import itertools
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
 import zlib
+from pathlib import Path
 
 import pytest
 import torch
@@ -17,6 +24,7 @@ from gossamer.node.kinds import make_node
 from gossamer.runtime import Line, Network, Simulation
 from gossamer.runtime.journal import Journal
 from gossamer.runtime.service import SiteService
+from gossamer.segment.model_file import read_model
 from gossamer.transport.grpc_lines import GrpcTransport
 from gossamer.transport.identity import new_tls_certificate
 from gossamer.transport.line_messages import Hello
@@ -206,3 +214,71 @@ def federation(request):
 def every_cut():
     """Each place of a site at which the power can fail: during event n, after so many actions."""
     return lambda events, actions=4: itertools.product(range(events), range(actions))
+
+
+SOURCES = Path(__file__).parents[2] / "src"
+COMMAND = "from gossamer.cli.main import main; main()"
+LONGEST_S = 150
+
+
+class Sites:
+    """Processes of ``gossamer site run`` in the folders beside a federation file, with their sources."""
+
+    def __init__(self, file):
+        self.file, self.running = file, {}
+
+    def start(self, name, release=SOURCES):
+        folder = self.file.parent / name
+        command = [sys.executable, "-c", COMMAND, "site", "run", str(self.file), "--folder", str(folder), "--json"]
+        environment = {**os.environ, "PYTHONPATH": str(release), "OMP_NUM_THREADS": "1"}
+        with (folder / "table.json").open("w") as table, (folder / "log.txt").open("a") as log:
+            self.running[name] = subprocess.Popen(command, stdout=table, stderr=log, env=environment)
+
+    def kill_once_it_has_a_journal(self, name):
+        folder = self.file.parent / name
+        until_s = time.monotonic() + LONGEST_S
+        while not list(folder.glob("runs/*/state-*.safetensors")):
+            assert time.monotonic() < until_s, (folder / "log.txt").read_text()
+            time.sleep(0.05)
+        self.running[name].kill()
+        self.running[name].wait()
+
+    def end(self, allowed=(0,)):
+        until_s = time.monotonic() + LONGEST_S
+        for name, process in self.running.items():
+            status = process.wait(max(1.0, until_s - time.monotonic()))
+            assert status in allowed, f"site {name}:\n{(self.file.parent / name / 'log.txt').read_text()}"
+        return [json.loads((self.file.parent / name / "table.json").read_text()) for name in self.running]
+
+    def model(self, name):
+        (path,) = (self.file.parent / name).glob("runs/*/model.safetensors")
+        return {key: tensor.numpy().tobytes() for key, tensor in read_model(path).params.items()}
+
+    def close(self):
+        for process in self.running.values():
+            process.kill()
+            process.wait()
+
+
+@pytest.fixture
+def site_processes():
+    """Starts sites; all end with the test."""
+    all_sites = []
+
+    def of(file):
+        all_sites.append(Sites(file))
+        return all_sites[-1]
+
+    yield of
+    for sites in all_sites:
+        sites.close()
+
+
+@pytest.fixture(scope="session")
+def unused_address():
+    def draw(host):
+        with socket.socket() as taken:
+            taken.bind((host, 0))
+            return f"{host}:{taken.getsockname()[1]}"
+
+    return draw

@@ -8,7 +8,8 @@ Law
 
 The measure is the training loss on fixed patches of the site's validation patients, which costs about as much as a few
 optimiser steps. An estimate falls through when it has lost more than ``MOST_LOST`` of all that was gained since the
-first one: single phases differ by less, and a spoilt model by far more.
+first one: single phases differ by less, and a spoilt model by far more. Before half of the first loss is gained, it
+may lose as much as from then on: at the beginning a mean is often worse than what each site made.
 """
 
 from __future__ import annotations
@@ -102,7 +103,7 @@ class FlooredTrainer:
         self._trainer.restore(TrainerState(tensors, values))
 
     def _is_too_much(self, loss: float) -> bool:
-        gained = max(0.0, self._first_loss - self._best_loss)
+        gained = max(self._first_loss / 2, self._first_loss - self._best_loss)
         return not loss <= self._best_loss + MOST_LOST * gained  # no number is too much as well
 
 
