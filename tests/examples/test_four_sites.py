@@ -20,7 +20,9 @@ def free_ports(text, port, status_port):
 def test_four_processes_end_with_the_same_model_and_the_same_table(tmp_path):
     script = tmp_path / "four_sites.py"
     script.write_text(
-        free_ports(EXAMPLE.read_text(), 17443, 17480).replace("SECONDS_BETWEEN_LOOKS = 15", "SECONDS_BETWEEN_LOOKS = 3")
+        free_ports(EXAMPLE.read_text(), 17443, 17480).replace(
+            "SECONDS_BETWEEN_LOOKS = 15", "SECONDS_BETWEEN_LOOKS = 12"
+        )
     )
     command = [sys.executable, script, "--out", "federation", "--patients", "2", "--rounds", "1", "--local-steps", "1"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=240, check=False)
