@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from gossamer.errors import ResourceError
 from gossamer.gossip.topology import SiteId
 from gossamer.transport.base import PeerState, Transport
-from gossamer.wire.frame import Buffer, Frame
+from gossamer.transport.peer_lines import InboxTransport
+from gossamer.wire.frame import Frame
 from gossamer.wire.limits import Limits
 
 
-class CombinedTransport(Transport):
+class CombinedTransport(InboxTransport):
     """Lines to some peers, a mailbox to others."""
 
     def __init__(self, parts: Sequence[Transport]) -> None:
@@ -21,10 +22,9 @@ class CombinedTransport(Transport):
         Args:
             parts: not started.
         """
-        super().__init__()
+        super().__init__(room=1)
         self._parts = parts
         self._part_of = {peer: part for part in parts for peer in part.states}
-        self._inbox: asyncio.Queue[tuple[SiteId, Frame | Buffer] | ResourceError] = asyncio.Queue(maxsize=1)
         self._receiving: list[asyncio.Task[None]] = []
         for part in parts:
             part.on_peer_started = self._note_start
@@ -44,14 +44,6 @@ class CombinedTransport(Transport):
         """See ``Transport``."""
         await self._part_of[to].send(to, frame)
 
-    async def receive(self) -> AsyncIterator[tuple[SiteId, Frame | Buffer]]:
-        """See ``Transport``."""
-        while True:
-            received = await self._inbox.get()
-            if isinstance(received, ResourceError):
-                raise received
-            yield received
-
     def expect(self, limits: Limits) -> None:
         """See ``Transport``."""
         for part in self._parts:
@@ -67,10 +59,7 @@ class CombinedTransport(Transport):
 
     async def _receive_from(self, part: Transport) -> None:
         try:
-            async for received in part.receive():
-                await self._inbox.put(received)
+            async for sender, frame in part.receive():
+                await self._deliver(sender, frame)
         except ResourceError as error:
-            await self._inbox.put(error)
-
-    def _note_start(self, peer: SiteId) -> None:
-        self.on_peer_started(peer)
+            await self._fail(error)

@@ -28,11 +28,10 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from gossamer.errors import PeerError, ResourceError
 from gossamer.gossip.topology import SiteId
-from gossamer.transport.base import PeerState, Transport
 from gossamer.transport.identity import TlsCertificate, site_id_of, site_id_of_tls_name, tls_name
 from gossamer.transport.line import Line, Stream
 from gossamer.transport.line_messages import CHUNK_BYTES, HASH_BYTES, NUMBER_BYTES, Hello
-from gossamer.wire.frame import Buffer, Frame
+from gossamer.transport.peer_lines import LinesTransport, folder_of_line
 from gossamer.wire.limits import Limits
 
 METHOD = "/gossamer.Line/Speak"
@@ -72,7 +71,7 @@ class Peer:
         return site_id_of(self.certificate)
 
 
-class GrpcTransport(Transport):
+class GrpcTransport(LinesTransport[Line]):
     """This site's lines to all its peers."""
 
     def __init__(
@@ -99,17 +98,14 @@ class GrpcTransport(Transport):
             listen: ``address:port`` to listen on; None for a site that only dials out.
             on_refusal: told of each caller that was sent away, and why.
         """
-        super().__init__()
+        super().__init__(len(peers))
         self._me = me
         self._peers = peers
         self._certificate = certificate
         self._listen = listen
         self._on_refusal = on_refusal
-        self._inbox: asyncio.Queue[tuple[SiteId, Buffer] | ResourceError] = asyncio.Queue(maxsize=len(peers))
-        self.lines = {}
         for name, peer in peers.items():
-            own = folder / peer.site_id[:32]
-            own.mkdir(parents=True, exist_ok=True)
+            own = folder_of_line(folder, peer.certificate)
             self.lines[name] = Line(
                 name, hello, limits=limits, folder=own, deliver=self._deliver, on_peer_started=self._note_start
             )
@@ -117,11 +113,6 @@ class GrpcTransport(Transport):
         self._server: grpc.aio.Server | None = None
         self._dialling: list[asyncio.Task[None]] = []
         self._answering: set[asyncio.Task[None]] = set()
-
-    @property
-    def states(self) -> Mapping[SiteId, PeerState]:
-        """See ``Transport``."""
-        return {peer: line.state for peer, line in self.lines.items()}
 
     async def start(self) -> int | None:
         """Listen and dial; returns the port it listens on.
@@ -135,23 +126,6 @@ class GrpcTransport(Transport):
                 self._dialling.append(asyncio.create_task(self._keep_dialling(peer, peer.address)))
         return port
 
-    async def send(self, to: SiteId, frame: Frame) -> None:
-        """See ``Transport``."""
-        await self.lines[to].send(frame)
-
-    async def receive(self) -> AsyncIterator[tuple[SiteId, Buffer]]:
-        """See ``Transport``."""
-        while True:
-            received = await self._inbox.get()
-            if isinstance(received, ResourceError):
-                raise received
-            yield received
-
-    def expect(self, limits: Limits) -> None:
-        """See ``Transport``."""
-        for line in self.lines.values():
-            line.limits = limits
-
     async def close(self) -> None:
         """See ``Transport``."""
         speaking = [*self._dialling, *self._answering]
@@ -160,12 +134,6 @@ class GrpcTransport(Transport):
         await asyncio.gather(*speaking, return_exceptions=True)
         if self._server is not None:
             await self._server.stop(grace=1.0)
-
-    async def _deliver(self, sender: SiteId, frame: Buffer) -> None:
-        await self._inbox.put((sender, frame))
-
-    def _note_start(self, peer: SiteId) -> None:
-        self.on_peer_started(peer)
 
     async def _start_listening(self) -> int:
         assert self._listen is not None
@@ -249,7 +217,7 @@ class GrpcTransport(Transport):
             except PeerError as error:
                 self._on_refusal(peer.name, str(error))
         except ResourceError as error:
-            await self._inbox.put(error)  # here it would end this line alone, for ever, and nobody would know
+            await self._fail(error)
 
 
 class _Dialled(Stream):

@@ -121,6 +121,10 @@ class Line:
         self._taking: asyncio.Task[None] | None = None
         self._unsound = 0
 
+    def expect(self, limits: Limits) -> None:
+        """From now on frames are as these limits have them."""
+        self.limits = limits
+
     async def send(self, frame: Frame) -> None:
         """Hand a frame over, however many streams it takes."""
         header, sha256 = frame.header, await asyncio.to_thread(lambda: frame.body_sha256)

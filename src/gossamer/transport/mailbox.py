@@ -12,27 +12,26 @@ A folder is for one federation: two would write in each other's boxes.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
 from cryptography import x509
 
 from gossamer.gossip.topology import SiteId
-from gossamer.transport.base import PeerState, Transport
 from gossamer.transport.boxes import Folder
-from gossamer.transport.identity import Identity, site_id_of
+from gossamer.transport.identity import Identity
 from gossamer.transport.line_messages import Hello
 from gossamer.transport.mailbox_line import MailboxLine
+from gossamer.transport.peer_lines import LinesTransport, folder_of_line
 from gossamer.transport.stores import Store
-from gossamer.wire.frame import Buffer, Frame
 from gossamer.wire.limits import Limits
 
 LAST_WORD_S = 10.0
 """A folder that takes no letter for so long is away; the next process says it."""
 
 
-class MailboxTransport(Transport):
+class MailboxTransport(LinesTransport[MailboxLine]):
     """This site's lines through one mailbox to some of its peers."""
 
     def __init__(
@@ -60,14 +59,11 @@ class MailboxTransport(Transport):
         Raises:
             StorageError: what is kept about the letters cannot be read.
         """
-        super().__init__()
+        super().__init__(len(peers))
         self._reading, self._writing = Folder(open_store), Folder(open_store)  # a long way up delays no way down
-        self._inbox: asyncio.Queue[tuple[SiteId, Buffer]] = asyncio.Queue(maxsize=len(peers))
         self._running: list[asyncio.Task[None]] = []
-        self.lines = {}
         for name, certificate in peers.items():
-            own = folder / site_id_of(certificate)[:32]
-            own.mkdir(parents=True, exist_ok=True)
+            own = folder_of_line(folder, certificate)
             self.lines[name] = MailboxLine(
                 name,
                 me,
@@ -82,28 +78,9 @@ class MailboxTransport(Transport):
                 on_refusal=on_refusal,
             )
 
-    @property
-    def states(self) -> Mapping[SiteId, PeerState]:
-        """See ``Transport``."""
-        return {peer: line.state for peer, line in self.lines.items()}
-
     async def start(self) -> None:
         """Begin to look into the mailbox."""
         self._running = [asyncio.create_task(line.run()) for line in self.lines.values()]
-
-    async def send(self, to: SiteId, frame: Frame) -> None:
-        """See ``Transport``."""
-        await self.lines[to].send(frame)
-
-    async def receive(self) -> AsyncIterator[tuple[SiteId, Buffer]]:
-        """See ``Transport``."""
-        while True:
-            yield await self._inbox.get()
-
-    def expect(self, limits: Limits) -> None:
-        """See ``Transport``."""
-        for line in self.lines.values():
-            line.expect(limits)
 
     async def close(self) -> None:
         """See ``Transport``."""
@@ -117,9 +94,3 @@ class MailboxTransport(Transport):
             line.close()
         self._reading.close()
         self._writing.close()
-
-    async def _deliver(self, sender: SiteId, frame: Buffer) -> None:
-        await self._inbox.put((sender, frame))
-
-    def _note_start(self, peer: SiteId) -> None:
-        self.on_peer_started(peer)

@@ -10,28 +10,27 @@ Law
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from cryptography import x509
 
-from gossamer.errors import IdentityError, PeerError, RelayAwayError, RelayRefusedError
+from gossamer.errors import IdentityError, PeerError, RelayAwayError, RelayRefusedError, ResourceError
 from gossamer.gossip.topology import SiteId
-from gossamer.transport.base import PeerState, Transport
-from gossamer.transport.identity import Identity, site_id_of
+from gossamer.transport.identity import Identity
 from gossamer.transport.line import Line
 from gossamer.transport.line_messages import Hello
+from gossamer.transport.peer_lines import LinesTransport, folder_of_line
 from gossamer.transport.relay_meeting import RelayPlace, meet
 from gossamer.transport.relay_pair import Pair, pair_of
 from gossamer.transport.relay_stream import secured
-from gossamer.wire.frame import Buffer, Frame
 from gossamer.wire.limits import Limits
 
 REDIAL_S = (0.5, 60.0)
 """Shortest and longest pause before a relay is called again; doubled each time that no line came of it."""
 
 
-class RelayTransport(Transport):
+class RelayTransport(LinesTransport[Line]):
     """This site's lines through one relay to some of its peers."""
 
     def __init__(
@@ -58,56 +57,28 @@ class RelayTransport(Transport):
             folder: for what is coming in.
             on_refusal: told of each thing that was refused, and why.
         """
-        super().__init__()
+        super().__init__(len(peers))
         self._peers = peers
         self._pairs = {name: pair_of(me, certificate, hello.federation) for name, certificate in peers.items()}
         self._relay = relay
         self._tls_file = tls_file
         self._on_refusal = on_refusal
-        self._inbox: asyncio.Queue[tuple[SiteId, Buffer]] = asyncio.Queue(maxsize=len(peers))
         self._meeting: list[asyncio.Task[None]] = []
-        self.lines = {}
         for name, certificate in peers.items():
-            own = folder / site_id_of(certificate)[:32]
-            own.mkdir(parents=True, exist_ok=True)
+            own = folder_of_line(folder, certificate)
             self.lines[name] = Line(
                 name, hello, limits=limits, folder=own, deliver=self._deliver, on_peer_started=self._note_start
             )
 
-    @property
-    def states(self) -> Mapping[SiteId, PeerState]:
-        """See ``Transport``."""
-        return {peer: line.state for peer, line in self.lines.items()}
-
     async def start(self) -> None:
         """Begin to meet the peers."""
         self._meeting = [asyncio.create_task(self._keep_meeting(name)) for name in self.lines]
-
-    async def send(self, to: SiteId, frame: Frame) -> None:
-        """See ``Transport``."""
-        await self.lines[to].send(frame)
-
-    async def receive(self) -> AsyncIterator[tuple[SiteId, Buffer]]:
-        """See ``Transport``."""
-        while True:
-            yield await self._inbox.get()
-
-    def expect(self, limits: Limits) -> None:
-        """See ``Transport``."""
-        for line in self.lines.values():
-            line.limits = limits
 
     async def close(self) -> None:
         """See ``Transport``."""
         for task in self._meeting:
             task.cancel()
         await asyncio.gather(*self._meeting, return_exceptions=True)
-
-    async def _deliver(self, sender: SiteId, frame: Buffer) -> None:
-        await self._inbox.put((sender, frame))
-
-    def _note_start(self, peer: SiteId) -> None:
-        self.on_peer_started(peer)
 
     async def _keep_meeting(self, peer: SiteId) -> None:
         state = self.lines[peer].state
@@ -132,6 +103,8 @@ class RelayTransport(Transport):
             except (PeerError, IdentityError) as error:
                 state.refusal = str(error)
                 self._on_refusal(peer, str(error))
+            except ResourceError as error:
+                await self._fail(error)
             pause_s = REDIAL_S[0] if state.streams > before else min(2 * pause_s, longest_s)
             await asyncio.sleep(pause_s)
 

@@ -1,11 +1,13 @@
 """Sites that only dial out, through a relay: what is carried, what goes on where it broke, and what the relay sees."""
 
 import asyncio
+import errno
 from datetime import UTC, datetime, timedelta
 
 import pytest
 import torch
 
+from gossamer.errors import DiskFullError
 from gossamer.transport import relay_service, relay_stream
 from gossamer.transport.identity import new_tls_certificate, tls_name
 from gossamer.transport.line_messages import CHUNK_BYTES, Hello
@@ -264,3 +266,24 @@ def test_a_quiet_line_stays_up(world, tmp_path, monkeypatch):
                 assert [a.states["b"].streams, b.states["a"].streams] == [1, 1]
 
     asyncio.run(run())
+
+
+def test_a_disk_without_room_for_what_comes_is_told_and_not_a_line_that_ends_in_silence(world, tmp_path, monkeypatch):
+    def full(_descriptor, _offset, _length):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("gossamer.transport.incoming.os.posix_fallocate", full)
+
+    async def run():
+        async with world.relay() as at:
+            a, b = world.site("a", tmp_path, at.port), world.site("b", tmp_path, at.port)
+            async with world.working(a, b):
+                sending = asyncio.create_task(a.transport.send("b", world.frame))
+                try:
+                    async with asyncio.timeout(20):
+                        await b.one()
+                finally:
+                    sending.cancel()
+
+    with pytest.raises(DiskFullError, match="a peer sends"):
+        asyncio.run(run())
