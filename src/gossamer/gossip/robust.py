@@ -45,6 +45,7 @@ import torch
 from torch import Tensor
 
 from gossamer.gossip.algorithm import GossipState, Mass, Params, Share
+from gossamer.gossip.finite import is_finite
 from gossamer.gossip.group_norms import Norms, group_of, group_sizes, length, norms_between
 from gossamer.gossip.mass_bounds import believed, can_be
 from gossamer.gossip.merge import merge, scaled_step
@@ -285,7 +286,7 @@ def around_median(
     reports = {}
     finite: dict[SiteId, Share] = {}
     for sender, share in sorted(shares.items()):
-        if all(bool(torch.isfinite(tensor).all()) for tensor in share.params.values()):
+        if all(map(is_finite, share.params.values())):
             finite[sender] = replace(share, mass=believed(share.mass, most[sender], most[sender]))
         else:
             reports[sender] = Report(sender, nan, 0.0, refused=NOT_FINITE)

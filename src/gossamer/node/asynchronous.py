@@ -135,15 +135,14 @@ class AsynchronousNode(Node):
         self._patience.begin_phase(now)
         self._ledger.make_due(now)
         sends = [*self._send_again(now), *self._go_on(now)]
-        return [Persist(self.snapshot()), *sends, *self._begin_phase(), *self._gate.take_judged()]
+        return [Persist(self.snapshot()), *sends, *self._begin_phase()]
 
     def _wake(self, now: float) -> list[Action]:
         before = self._phase
         again, sends = self._send_again(now), self._go_on(now)
         if self._phase == before and not sends:
             return again
-        begin = self._begin_phase_after(before)
-        return [Persist(self.snapshot()), *again, *sends, *begin, *self._gate.take_judged()]
+        return [Persist(self.snapshot()), *again, *sends, *self._begin_phase_after(before)]
 
     def _take_training(self, trained: Trained, now: float) -> list[Action]:
         if self._phase != "training" or trained.round_index != self._round_index:
@@ -188,8 +187,7 @@ class AsynchronousNode(Node):
             sends += self._close(known, now)
         sends += self._go_on(now)
         receipt = self._receipt(sender, number)
-        begin = self._begin_phase_after(before)
-        return [Persist(self.snapshot()), receipt, *sends, *begin, *self._gate.take_judged()]
+        return [Persist(self.snapshot()), receipt, *sends, *self._begin_phase_after(before)]
 
     def _take_receipt(self, sender: SiteId, receipt: Receipt, now: float) -> list[Action]:
         number = receipt.envelope.exchange

@@ -99,7 +99,7 @@ class LockstepNode(Node):
             step = algorithm.replace(replace(start, params=trained.began), trained.params)
             self._gate.note_training(trained.began, step.params, start.own)
         sends = [*self._compose(now), *self._advance(now)]
-        return [Persist(self.snapshot()), *sends, *self._begin_phase(), *self._gate.take_judged()]
+        return [Persist(self.snapshot()), *sends, *self._begin_phase()]
 
     def _take_share(self, sender: SiteId, message: ShareMessage, now: float) -> list[Action]:
         exchange = message.envelope.exchange
@@ -118,7 +118,7 @@ class LockstepNode(Node):
         before = self._phase
         sends = self._advance(now)
         begin = self._begin_phase() if self._phase != before else []
-        return [Persist(self.snapshot()), receipt, *sends, *begin, *self._gate.take_judged()]
+        return [Persist(self.snapshot()), receipt, *sends, *begin]
 
     def _receipt_of_latest(self, sender: SiteId, exchange: int) -> list[Action]:
         """Beside the one of an old share: it tells a site that was set back to a backup so, and any other nothing."""

@@ -119,7 +119,7 @@ class Node(ABC):
         return self._ledger.absorbed
 
     @final
-    def handle(self, event: Event, now: float) -> list[Action]:  # noqa: PLR0911  # one for each kind of event
+    def handle(self, event: Event, now: float) -> list[Action]:
         """Take in what happened.
 
         Args:
@@ -132,6 +132,10 @@ class Node(ABC):
         Raises:
             LedgerError: a message that cannot be meant for this node now; the node is as before.
         """
+        actions = self._take(event, now)
+        return [*actions, *self._gate.take_judged()]
+
+    def _take(self, event: Event, now: float) -> list[Action]:  # noqa: PLR0911  # one for each kind of event
         match event:
             case Started():
                 return self._start(now)
