@@ -53,52 +53,48 @@ def transport_of(
     peers = [member for member in federation.settings.sites if member.site_id != me.site_id]
     unreached = [peer for peer in peers if not (me.address or peer.address)]
     hello = Hello(protocols=PROTOCOLS, release=__version__, federation=federation.sha256)
-    parts: list[Transport] = [
-        GrpcTransport(
-            _peer(me),
-            {SiteId(peer.name): _peer(peer) for peer in peers if peer not in unreached},
-            certificate=lambda: site.tls,
-            hello=hello,
-            limits=limits,
-            folder=folder / "incoming",
-            listen=site.settings.listen,
-            on_refusal=on_refusal,
-        )
-    ]
+    lines = GrpcTransport(
+        _peer(me),
+        {SiteId(peer.name): _peer(peer) for peer in peers if peer not in unreached},
+        certificate=lambda: site.tls,
+        hello=hello,
+        limits=limits,
+        folder=folder / "incoming",
+        listen=site.settings.listen,
+        on_refusal=on_refusal,
+    )
+    if not unreached:
+        return lines
     identities = {SiteId(peer.name): peer.identity for peer in unreached}
     mailbox, relay = site.settings.mailbox, site.settings.relay
-    if unreached and relay is not None:
-        parts.append(
-            RelayTransport(
-                site.identity,
-                identities,
-                relay=RelayPlace(relay.address, relay.secret.encode()),
-                tls_file=site.path / TLS,
-                hello=hello,
-                limits=limits,
-                folder=folder / "relay",
-                on_refusal=on_refusal,
-            )
+    if relay is not None:
+        meeting: Transport = RelayTransport(
+            site.identity,
+            identities,
+            relay=RelayPlace(relay.address, relay.secret.encode()),
+            tls_file=site.path / TLS,
+            hello=hello,
+            limits=limits,
+            folder=folder / "relay",
+            on_refusal=on_refusal,
         )
-    elif unreached and mailbox is not None:
-        parts.append(
-            MailboxTransport(
-                site.identity,
-                identities,
-                open_store=open_mailbox(mailbox.address, mailbox.options),
-                hello=hello,
-                limits=limits,
-                folder=folder / "mailbox",
-                on_refusal=on_refusal,
-            )
+    elif mailbox is not None:
+        meeting = MailboxTransport(
+            site.identity,
+            identities,
+            open_store=open_mailbox(mailbox.address, mailbox.options),
+            hello=hello,
+            limits=limits,
+            folder=folder / "mailbox",
+            on_refusal=on_refusal,
         )
-    elif unreached:
+    else:
         raise ConfigurationError(
             f"wanted a way to site {', '.join(identities)}; found no address at either end, in the federation file, "
             f"and neither relay nor mailbox, in {SETTINGS}; let one of the two listen, or write [relay] or [mailbox], "
             "with an address that both reach"
         )
-    return parts[0] if len(parts) == 1 else CombinedTransport(parts)
+    return CombinedTransport([lines, meeting])
 
 
 def _peer(member: Member) -> Peer:
