@@ -81,8 +81,6 @@ class Progress:
         refusals: messages that were refused, by error code.
         waits_for: sites without whose message this one cannot go on.
         heard: of each peer, what came last.
-        clipped: by peer, how many of its shares were let in in part, or not at all.
-        held: local phases that began from this site's own model, since the mean was much worse here.
     """
 
     phase: Phase = "training"
@@ -92,8 +90,6 @@ class Progress:
     refusals: Counter[str] = field(default_factory=Counter)
     waits_for: tuple[SiteId, ...] = ()
     heard: dict[SiteId, Heard] = field(default_factory=dict)
-    clipped: Counter[SiteId] = field(default_factory=Counter)
-    held: int = 0
 
 
 class SiteService:
@@ -310,7 +306,6 @@ class SiteService:
             await asyncio.to_thread(self._audit.note, entry)
 
     async def _note_judged(self, exchange: int, report: Report) -> None:
-        self.progress.clipped[report.sender] += 1
         if report.refused:
             self._note_refusal(report.sender, ShareRefusedError(f"wanted a share to learn from; {report.refused}"))
         elif self._audit is not None:
@@ -328,7 +323,6 @@ class SiteService:
         )
         self.progress.phase_s = time.monotonic() - began_s
         if result.began is not None:
-            self.progress.held += 1
             self._tell(
                 f"the mean of round {work.round_index} is much worse on this site's own validation patients than its "
                 "own model: it trained on from that one"
