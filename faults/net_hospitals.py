@@ -37,7 +37,9 @@ rounds = {rounds}
 local_steps = 2
 pace = "{pace}"
 seed = 1
+"""
 
+PLAN_AND_RECIPE = """
 [plan]
 channels = [4, 8]
 patch_size = [16, 16, 16]
@@ -48,8 +50,8 @@ position_channels = false
 learning_rate = 1e-2
 threads = 1
 precision = "32-true"
-workers = {workers}
 """
+"""Of a study or a federation; a network that trains in a second."""
 
 COMMAND = """
 import os, sys
@@ -117,7 +119,7 @@ class Hospitals:
         """
         self.folder, self.names, self.file = folder, names, folder / "FED.toml"
         folder.mkdir(parents=True, exist_ok=True)
-        self.file.write_text(FEDERATION.format(rounds=rounds, pace=pace, workers=workers))
+        self.file.write_text(FEDERATION.format(rounds=rounds, pace=pace) + PLAN_AND_RECIPE + f"workers = {workers}\n")
         self.listens = {name: unused_address(at) for at, name in enumerate(names, start=1)}
         for at, name in enumerate(names, start=1):
             if data is None:

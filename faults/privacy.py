@@ -30,7 +30,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from faults.campaign import Campaign, Result
-from faults.net_hospitals import Hospitals
+from faults.net_hospitals import PLAN_AND_RECIPE, Hospitals
 from faults.net_proxy import FaultProxy
 from faults.privacy_tokens import Planted, hits, hits_in_folder, write_source
 from gossamer.cli.console import Teller
@@ -64,25 +64,16 @@ structures = ["Kidney_L", "Kidney_R"]
 seeds = [0]
 steps = 20
 validations = 1
+"""
 
-[plan]
-channels = [4, 8]
-patch_size = [16, 16, 16]
-spacing_mm = [2.0, 2.0, 2.0]
-position_channels = false
-
-[recipe]
-learning_rate = 1e-2
-threads = 1
-precision = "32-true"
-
+ARMS = """
 [arms.local-only]
 kind = "local-only"
-schedules = [{{}}]
+schedules = [{}]
 
 [arms.gossip]
 kind = "federated"
-schedules = [{{ local_steps = 10 }}]
+schedules = [{ local_steps = 10 }]
 """
 
 
@@ -255,7 +246,7 @@ def _study(folder: Path, datasets: Mapping[str, Path], search: Search) -> None:
     home = folder / "study"
     home.mkdir()
     listed = ", ".join(f'"{dataset}"' for dataset in datasets.values())
-    (home / "study.toml").write_text(STUDY.format(datasets=listed))
+    (home / "study.toml").write_text(STUDY.format(datasets=listed) + PLAN_AND_RECIPE + ARMS)
     with ExitStack() as stack:
         for name, few in (("RESAMPLES", 100), ("PART_RESAMPLES", 50)):
             stack.enter_context(patch.object(comparison, name, few))
