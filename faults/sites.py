@@ -225,9 +225,9 @@ class Federation:
         return sum(path.read_bytes().count(b"\n") for path in files if path.exists())
 
     def wait_for_promises(self, count: int, seconds: float) -> None:
-        """Until so many were given, or time is up."""
+        """Until so many were given, none is left to give, or time is up."""
         until_s = time.monotonic() + seconds
-        while self.promises() < count and time.monotonic() < until_s:
+        while self.promises() < count and time.monotonic() < until_s and len(self.models()) < self.plan.sites:
             time.sleep(0.001)
 
     def wait_for_models(self, seconds: float) -> bool:

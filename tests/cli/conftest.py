@@ -19,6 +19,7 @@ def run_main(monkeypatch, capsys):
         return end.value.code, said.out, said.err
 
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job would have it ignored
     yield call
     for number, handler in before.items():
         signal.signal(number, handler)

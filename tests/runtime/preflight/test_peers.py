@@ -3,6 +3,7 @@
 import socket
 import ssl
 import threading
+import time
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -220,6 +221,9 @@ def test_a_peer_refuses_this_site_s_expired_certificate(pair, service, looked):
 def test_a_peer_with_another_federation_file(pair, service, looked):
     with service(pair.b, hello=Hello(protocols=PROTOCOLS, release="9.9", federation="cd" * 32)) as b:
         [finding] = looked()
+        until_s = time.monotonic() + 10.0
+        while not b.refused and time.monotonic() < until_s:  # it notes the refusal when it has said it
+            time.sleep(0.01)
     assert code_of([finding]) == "GOS-518"
     assert "cdcdcdcdcdcd there" in finding.found
     assert "federation file" in b.refused[0][1]
