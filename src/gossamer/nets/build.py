@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from gossamer.data.plan import NetworkPlan, Plan
 from gossamer.errors import PlanError
+from gossamer.nets.convolution import FewChannelsConv3d, PointwiseConv3d
 from gossamer.nets.sanet import SANet
 
 PRIOR_LOG_ODDS = -4.0
@@ -40,7 +41,7 @@ class SegmentationNetwork(nn.Module):
         super().__init__()
         self.body = body
         self.activation = nn.LeakyReLU(0.01)
-        self.head = nn.Conv3d(features, structures, kernel_size=1)
+        self.head = PointwiseConv3d(features, structures)
         nn.init.constant_(self.head.bias, PRIOR_LOG_ODDS)  # type: ignore[arg-type]  # the bias is there: bias=True
 
     def forward(self, images_BCZYX: Tensor) -> Tensor:
@@ -88,7 +89,7 @@ class _AtFullResolution(nn.Module):
         super().__init__()
         self.body = body
         self.activation = nn.LeakyReLU(0.01)
-        self.mix = nn.Conv3d(features + channels_in, features, kernel_size=3, padding=1)
+        self.mix = FewChannelsConv3d(features + channels_in, features)
         self.norm = nn.InstanceNorm3d(features)
 
     def forward(self, images_BCZYX: Tensor) -> Tensor:
