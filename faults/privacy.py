@@ -38,7 +38,7 @@ from gossamer.cli.main import app
 from gossamer.errors import GossamerError
 from gossamer.runtime.site_run import SiteRun
 from gossamer.study import comparison
-from gossamer.transport import grpc_lines
+from gossamer.transport.grpc_streams import CallStream
 
 SITES = "AB"
 WORDS_A_CASE = 15
@@ -218,15 +218,13 @@ def _got(address: str, page: str) -> str:
 @contextmanager
 def _before_encryption(frames: list[bytes]) -> Iterator[None]:
     """Keep all that goes into TLS."""
-    with ExitStack() as stack:
-        for end in (grpc_lines._Dialled, grpc_lines._Answered):
-            write = end.write
+    write = CallStream.write
 
-            async def kept(self: Any, data: bytes, write: Any = write) -> None:
-                frames.append(bytes(data))
-                await write(self, data)
+    async def kept(self: CallStream, data: bytes) -> None:
+        frames.append(bytes(data))
+        await write(self, data)
 
-            stack.enter_context(patch.object(end, "write", kept))
+    with patch.object(CallStream, "write", kept):
         yield
 
 

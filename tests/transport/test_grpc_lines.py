@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from gossamer.errors import DiskFullError
-from gossamer.transport import grpc_lines
 from gossamer.transport.combined import CombinedTransport
 from gossamer.transport.grpc_lines import METHOD, GrpcTransport, Peer
 from gossamer.transport.identity import TlsCertificate, new_identity, new_tls_certificate, tls_name
@@ -245,27 +244,5 @@ def test_an_address_that_is_taken_is_said(tmp_path):
         with pytest.raises(ConnectionError, match="cannot listen"):
             await Site("b", tmp_path, {}, listen=f"127.0.0.1:{port}").transport.start()
         await site.transport.close()
-
-    asyncio.run(run())
-
-
-class Finished:
-    """A call that gRPC knows to be over."""
-
-    async def read(self):
-        raise grpc.aio.UsageError("RPC already finished.")
-
-    async def write(self, _data):
-        raise grpc.aio.UsageError("RPC already finished.")
-
-
-@pytest.mark.parametrize("end", [grpc_lines._Answered, grpc_lines._Dialled])
-def test_a_call_that_is_over_is_a_stream_that_has_ended_so_the_frame_waits_for_the_next(end):
-    async def run():
-        stream = end(Finished())
-        with pytest.raises(ConnectionError):
-            await stream.read()
-        with pytest.raises(ConnectionError):
-            await stream.write(b"")
 
     asyncio.run(run())

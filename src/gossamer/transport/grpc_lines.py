@@ -28,6 +28,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from gossamer.errors import PeerError, ResourceError
 from gossamer.gossip.topology import SiteId
+from gossamer.transport.grpc_streams import Answered, Dialled, Operations
 from gossamer.transport.identity import TlsCertificate, site_id_of, site_id_of_tls_name, tls_name
 from gossamer.transport.line import Line, Stream
 from gossamer.transport.line_messages import CHUNK_BYTES, HASH_BYTES, NUMBER_BYTES, Hello
@@ -46,9 +47,6 @@ KEEPALIVE_S = 30
 ANSWER_S = 20
 """A peer that leaves a ping unanswered is taken for gone: a hung process, a half-open connection, a firewall that
 forgot."""
-
-ENDED = (grpc.RpcError, grpc.aio.BaseError, asyncio.InvalidStateError)
-"""What gRPC raises where a stream has ended, by which end, and how far it had noticed (``UsageError`` among them)."""
 
 
 @dataclass(frozen=True)
@@ -113,6 +111,7 @@ class GrpcTransport(LinesTransport[Line]):
         self._server: grpc.aio.Server | None = None
         self._dialling: list[asyncio.Task[None]] = []
         self._answering: set[asyncio.Task[None]] = set()
+        self._operations = Operations()
 
     async def start(self) -> int | None:
         """Listen and dial; returns the port it listens on.
@@ -134,6 +133,7 @@ class GrpcTransport(LinesTransport[Line]):
         await asyncio.gather(*speaking, return_exceptions=True)
         if self._server is not None:
             await self._server.stop(grace=1.0)
+        await self._operations.end()
 
     async def _start_listening(self) -> int:
         assert self._listen is not None
@@ -175,7 +175,7 @@ class GrpcTransport(LinesTransport[Line]):
 
     async def _speak_with_caller(self, peer: Peer, context: grpc.aio.ServicerContext[bytes, bytes]) -> None:
         with suppress(ConnectionError):
-            await self._speak(peer, _Answered(context))
+            await self._speak(peer, Answered(context, self._operations))
 
     def _caller(self, auth_context: Mapping[str, Any]) -> Peer | None:
         """The member that signed the caller's certificate for its own name; None for anyone else."""
@@ -208,7 +208,7 @@ class GrpcTransport(LinesTransport[Line]):
         async with grpc.aio.secure_channel(address, credentials, options) as channel:
             call: grpc.aio.StreamStreamCall[bytes, bytes] = channel.stream_stream(METHOD)()
             with suppress(ConnectionError):
-                await self._speak(peer, _Dialled(call))
+                await self._speak(peer, Dialled(call, self._operations))
 
     async def _speak(self, peer: Peer, stream: Stream) -> None:
         try:
@@ -218,59 +218,6 @@ class GrpcTransport(LinesTransport[Line]):
                 self._on_refusal(peer.name, str(error))
         except ResourceError as error:
             await self._fail(error)
-
-
-class _Dialled(Stream):
-    """The dialling end of a call."""
-
-    def __init__(self, call: grpc.aio.StreamStreamCall[bytes, bytes]) -> None:
-        self._call = call
-        self._one = asyncio.Lock()
-
-    async def read(self) -> bytes | None:
-        try:
-            data = await self._call.read()
-        except ENDED as error:
-            raise ConnectionError(str(error)) from error
-        return data if isinstance(data, bytes) else None  # else grpc.aio.EOF
-
-    async def write(self, data: bytes) -> None:
-        try:
-            async with self._one:
-                await self._call.write(data)
-        except ENDED as error:
-            raise ConnectionError(str(error)) from error
-
-    async def close(self) -> None:
-        self._call.cancel()
-
-
-class _Answered(Stream):
-    """The answering end of a call."""
-
-    def __init__(self, context: grpc.aio.ServicerContext[bytes, bytes]) -> None:
-        self._context = context
-        self._speaker = asyncio.current_task()
-        self._one = asyncio.Lock()
-
-    async def read(self) -> bytes | None:
-        try:
-            data = await self._context.read()
-        except ENDED as error:
-            raise ConnectionError(str(error)) from error
-        return data if isinstance(data, bytes) else None  # else grpc.aio.EOF
-
-    async def write(self, data: bytes) -> None:
-        try:
-            async with self._one:
-                await self._context.write(data)
-        except ENDED as error:
-            raise ConnectionError(str(error)) from error
-
-    async def close(self) -> None:
-        """The speaker's end ends the call; so others end it by ending the speaker."""
-        if self._speaker is not None and self._speaker is not asyncio.current_task():
-            self._speaker.cancel()
 
 
 _OPTIONS: list[tuple[str, Any]] = [
