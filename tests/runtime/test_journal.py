@@ -176,6 +176,7 @@ def test_a_damaged_record_is_not_taken_for_one_and_the_one_before_is(tmp_path, j
     second = Journal(tmp_path)
     again = second.read()
     assert again.loss == kept.loss
+    assert (second.damage is None) == (damage == "gone" and kind == "state-*")
     second.write(trained(kept))
     assert Journal(tmp_path).read().loss == 0.25
 

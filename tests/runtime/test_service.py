@@ -224,3 +224,28 @@ def test_an_audit_log_that_cannot_be_written_ends_the_site(simulation, trainer, 
 
     with pytest.raises(DiskFullError, match="audit"):
         asyncio.run(run())
+
+
+def test_a_record_that_the_disk_has_damaged_is_told(simulation, trainer, tmp_path):
+    def records():
+        return sorted(tmp_path.glob("state-*"))
+
+    async def run(tell):
+        node = simulation(trainer=trainer)._sites["A"].node
+        service = SiteService(node, trainer("A"), Sink(), Journal(tmp_path), local_steps=2, tell=tell)
+        life = asyncio.create_task(service.run(id))
+        async with asyncio.timeout(20):
+            while len(records()) < 2:
+                await asyncio.sleep(0.01)
+        life.cancel()
+        await asyncio.wait({life})
+
+    told = []
+    asyncio.run(run(told.append))
+    assert not told
+    content = bytearray(records()[0].read_bytes())
+    content[-1] ^= 1
+    records()[0].write_bytes(content)
+    asyncio.run(run(told.append))
+    assert len(told) == 1
+    assert "look after its disk" in told[0]

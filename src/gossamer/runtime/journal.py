@@ -2,8 +2,9 @@
 
 Law
     1. ``write`` returns when the record is durable; until then the one before is intact.
-    2. ``read`` gives the newest record that is whole. One that is not (a torn write, a flipped bit) is never taken for
-       one; then the record before it is, and what was lost since was not yet promised to anybody.
+    2. ``read`` gives the newest record that is whole. One that is not is never taken for one; then the record before
+       it is. What a torn write loses was not yet promised to anybody. A disk that loses what it has written may lose
+       a promise: ``damage`` says so.
     3. One process at a time writes; ``only_writer`` holds the folder.
 
 Two generations take turns in two files, each with a SHA-256 of all it holds (``wire.values``). Tensors lie beside them
@@ -68,6 +69,8 @@ class Journal:
         self._tensors = TensorFiles(folder)
         self._referred: list[set[str]] = [set(), set()]
         self._generation = -1
+        self.damage: StorageError | None = None
+        """What was wrong with a record that ``read`` did not take."""
 
     def read(self) -> Kept | None:
         """The newest whole record; None where nothing was ever written.
@@ -75,19 +78,20 @@ class Journal:
         Raises:
             StorageError: there are files, and none is whole.
         """
-        records, damage = [], []
+        records: list[Record] = []
+        self.damage = None
         fetched: dict[str, Mapping[str, Tensor]] = {}
         for slot, path in enumerate(self._files):
             if path.exists():
                 try:
                     records.append(self._read(slot, fetched))
                 except StorageError as error:
-                    damage.append(error)
-        if damage and not records:
+                    self.damage = error
+        if self.damage and not records:
             raise StorageError(
-                f"wanted the state of this site; found {len(damage)} damaged file(s) and no whole one, in its journal; "
+                "wanted the state of this site; found damaged records and no whole one, in its journal; "
                 "restore the folder from a backup, or let the site join anew with an empty one"
-            ) from damage[0]
+            ) from self.damage
         if not records:
             return None
         newest = max(records, key=lambda record: record.generation)

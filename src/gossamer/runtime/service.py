@@ -133,6 +133,8 @@ class SiteService:
         self._tell = tell
         self.progress = Progress()
         kept = journal.read()
+        if journal.damage is not None:
+            tell(f"took one of this site's two records, as the other is damaged; look after its disk: {journal.damage}")
         if kept is not None:
             node = node_from(node.agreement, kept.snapshot)
             trainer.restore(kept.trainer_state)
