@@ -9,10 +9,11 @@ import pytest
 import torch
 
 from gossamer.errors import DiskFullError
+from gossamer.transport import grpc_streams
 from gossamer.transport.combined import CombinedTransport
 from gossamer.transport.grpc_lines import METHOD, GrpcTransport, Peer
 from gossamer.transport.identity import TlsCertificate, new_identity, new_tls_certificate, tls_name
-from gossamer.transport.line_messages import Hello, to_bytes
+from gossamer.transport.line_messages import Hello, No, from_bytes, to_bytes
 from gossamer.wire.frame import build_frame
 from gossamer.wire.limits import Limits
 
@@ -215,6 +216,38 @@ def test_sites_of_other_federation_files_refuse_each_other_aloud(tmp_path):
         await site.transport.close()
 
     asyncio.run(run())
+
+
+def test_a_caller_that_is_sent_away_is_noted_also_where_it_hangs_up_while_it_is_told_why(tmp_path, monkeypatch, caplog):
+    telling, hung_up = asyncio.Event(), asyncio.Event()
+    write = grpc_streams.CallStream.write
+
+    async def slow(stream, data):
+        if isinstance(from_bytes(data), No):
+            telling.set()
+            await hung_up.wait()
+            await asyncio.sleep(0.2)  # the server has seen it
+        await write(stream, data)
+
+    async def run():
+        site = Site("a", tmp_path, {})
+        port = await site.transport.start()
+        root, name = IDENTITIES["a"].pem.encode(), tls_name(IDENTITIES["a"].site_id)
+        credentials = grpc.ssl_channel_credentials(root, TLS["b"].key_pem, TLS["b"].chain_pem)
+        options = [("grpc.ssl_target_name_override", name)]
+        async with grpc.aio.secure_channel(f"127.0.0.1:{port}", credentials, options) as channel:
+            call = channel.stream_stream(METHOD)()
+            await call.write(to_bytes(HELLO.model_copy(update={"federation": "cd" * 32})))
+            await telling.wait()
+            call.cancel()
+        hung_up.set()
+        await wait_for(lambda: site.refused)
+        await site.transport.close()
+        assert "federation file" in site.refused[0][1]
+
+    monkeypatch.setattr(grpc_streams.CallStream, "write", slow)
+    asyncio.run(run())
+    assert not caplog.records  # gRPC logs a handler that fails, asyncio an exception that nobody waited for
 
 
 def test_a_peer_that_starts_again_is_found_and_gets_what_waited(tmp_path):

@@ -1,6 +1,7 @@
 """Streams of gRPC calls: what has ended, and what is cancelled while it is under way."""
 
 import asyncio
+import gc
 
 import grpc
 import pytest
@@ -81,3 +82,24 @@ def test_whoever_waits_may_be_cancelled_but_the_operation_ends_with_its_call(end
         assert call.ends == ["done"]
 
     asyncio.run(run())
+
+
+def test_an_operation_that_fails_when_nobody_waits_any_more_is_not_written_to_the_console(end, caplog):
+    class Breaks(Slow):
+        async def read(self):
+            await self._wait()
+            raise grpc.aio.UsageError("RPC already finished.")
+
+    async def run():
+        call, operations = Breaks(), Operations()
+        waiting = asyncio.create_task(end(call, operations).read())
+        await asyncio.sleep(0.01)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        call.let_go.set()
+        await operations.end()
+
+    asyncio.run(run())
+    gc.collect()  # asyncio complains when the task goes
+    assert not caplog.records

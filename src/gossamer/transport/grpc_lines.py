@@ -164,14 +164,12 @@ class GrpcTransport(LinesTransport[Line]):
             self._on_refusal("a caller", "its certificate is not signed by the identity of the site it names")
             await context.abort(grpc.StatusCode.UNAUTHENTICATED, "not a site of this federation")
             return
-        # A task of its own, which can be cancelled without a word from gRPC: a handler that is cancelled is logged.
+        # A task of its own: gRPC cancels a handler when the caller hangs up, which may be before it has read why it was
+        # sent away; that is to be noted all the same. The stream ends for the task as for any reader.
         speaking = asyncio.create_task(self._speak_with_caller(peer, context))
         self._answering.add(speaking)
-        try:
-            await asyncio.wait({speaking})
-        finally:
-            speaking.cancel()
-            self._answering.discard(speaking)
+        speaking.add_done_callback(self._answering.discard)
+        await asyncio.wait({speaking})
 
     async def _speak_with_caller(self, peer: Peer, context: grpc.aio.ServicerContext[bytes, bytes]) -> None:
         with suppress(ConnectionError):

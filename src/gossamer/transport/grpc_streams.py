@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 from abc import abstractmethod
 from collections.abc import Awaitable, Coroutine
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 import grpc
@@ -45,16 +46,40 @@ class Operations:
         self._under_way: set[asyncio.Task[Any]] = set()
 
     async def see_through(self, operation: Coroutine[Any, Any, Result]) -> Result:
-        """Wait for an operation; it goes on where the waiting is cancelled."""
-        task = asyncio.create_task(operation)
+        """Wait for an operation; it goes on where the waiting is cancelled.
+
+        Raises:
+            ConnectionError: its stream has ended.
+        """
+        task = asyncio.create_task(_or_end(operation))
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
-        return await asyncio.shield(task)
+        result = await asyncio.shield(task)
+        if isinstance(result, Ended):
+            raise ConnectionError(str(result.error)) from result.error
+        return result
 
     async def end(self) -> None:
         """Wait for all, whose calls are over."""
         if self._under_way:
             await asyncio.wait(set(self._under_way), timeout=END_S)
+
+
+@dataclass(frozen=True)
+class Ended:
+    """An operation whose stream has ended.
+
+    Not raised: an exception of a task that nobody waits for any more is written to the console by asyncio.
+    """
+
+    error: Exception
+
+
+async def _or_end(operation: Awaitable[Result]) -> Result | Ended:
+    try:
+        return await operation
+    except ENDED as error:
+        return Ended(error)
 
 
 class CallStream(Stream):
@@ -68,18 +93,12 @@ class CallStream(Stream):
 
     async def read(self) -> bytes | None:
         """See ``Stream``."""
-        try:
-            data = await self._operations.see_through(self._read())
-        except ENDED as error:
-            raise ConnectionError(str(error)) from error
+        data = await self._operations.see_through(self._read())
         return data if isinstance(data, bytes) else None  # else grpc.aio.EOF
 
     async def write(self, data: bytes) -> None:
         """See ``Stream``."""
-        try:
-            await self._operations.see_through(self._write(data))
-        except ENDED as error:
-            raise ConnectionError(str(error)) from error
+        await self._operations.see_through(self._write(data))
 
     @abstractmethod
     async def close(self) -> None:
