@@ -14,8 +14,8 @@ from typing import Literal
 import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
-from skimage.measure import find_contours
 
+from gossamer.dicom.rings import trace
 from gossamer.evaluate.score import mean_of
 from gossamer.study.report.png import grey_png
 from gossamer.study.scores import VALIDATION_SET, CaseScore
@@ -222,9 +222,8 @@ def _grey(image_hu: NDArray[np.floating | np.integer]) -> NDArray[np.uint8]:
 
 def _contour_path(mask: NDArray[np.bool_], dy: float, dx: float) -> str:
     """The mask's outline in mm, half way between the voxels within and those without."""
-    padded = np.pad(mask, 1).astype(np.float64)
     parts = []
-    for line in find_contours(padded, 0.5):  # type: ignore[no-untyped-call]
-        points = "L".join(f"{(x - 0.5) * dx:.1f} {(y - 0.5) * dy:.1f}" for y, x in line)
+    for ring in trace(mask):
+        points = "L".join(f"{(x + 0.5) * dx:.1f} {(y + 0.5) * dy:.1f}" for y, x in ring)
         parts.append(f"M{points}Z")
     return "".join(parts)
