@@ -13,28 +13,39 @@ from gossamer.errors import ConfigurationError, DatasetError, UnknownStructureEr
 
 
 class NamesFile(BaseModel):
-    """A hospital's own names: TOML with a table ``[names]`` of ``"own name" = "standard name"``."""
+    """A hospital's own names: TOML with a table ``[names]`` of ``"own name" = "standard name"``.
+
+    Attributes:
+        names: standard names by own ones; "" leaves a structure out.
+        confirmed: false in a list of proposals that nobody has looked at.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
     names: dict[str, str]
+    confirmed: bool = True
 
 
 def read_names(path: Path) -> dict[str, str]:
     """Read a file of own names.
 
     Raises:
-        ConfigurationError: it cannot be read, or is not of that form.
+        ConfigurationError: it cannot be read, is not of that form, or not confirmed.
         UnknownStructureError: a value is no standard name.
     """
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"names file: wanted TOML in UTF-8; found: {reason(error)}; check --names") from error
-    names = parse_toml(text, NamesFile, "names file").names
-    for name in names.values():
+    file = parse_toml(text, NamesFile, "names file")
+    if not file.confirmed:
+        raise ConfigurationError(
+            "names file: wanted names that a person has looked at; found proposals, confirmed = false; "
+            "correct each line that is wrong, then set confirmed = true"
+        )
+    for name in filter(None, file.names.values()):
         require_standard_name(name, "names file")
-    return names
+    return file.names
 
 
 def reason(error: Exception) -> str:
@@ -53,7 +64,7 @@ def standard_names(
 
     Args:
         names: as the source has them.
-        own: a hospital's own list, looked at first.
+        own: a hospital's own list, looked at first; "" leaves a structure out.
         skip_unknown: leave out what has no standard name, instead of refusing.
         remedy: what the message says to do about unknown names.
 
@@ -64,6 +75,8 @@ def standard_names(
     found: dict[str, str] = {}
     unknown = []
     for name in names:
+        if own.get(name) == "":
+            continue
         try:
             found[name] = own.get(name) or standard_name(name)
         except UnknownStructureError as error:
