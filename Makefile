@@ -43,7 +43,7 @@ faults: install ## the promises under faults in full size; what has a result in 
 openkbp.toml: | install
 	$(BIN)/gossamer study new $@ --preset openkbp-hn
 
-study: install openkbp.toml ## the README's study, on data/openkbp (docs/tutorials/your-own-study.md); 2.5 hours
+study: install openkbp.toml ## the README's study, on data/openkbp (docs/tutorials/your-own-study.md); 2 hours
 	$(BIN)/gossamer study run openkbp.toml --out runs/openkbp --images
 
 clean: ## remove what the targets made, except the results of studies
