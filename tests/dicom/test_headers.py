@@ -9,11 +9,12 @@ import numpy as np
 import pydicom
 import pytest
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ExplicitVRLittleEndian
-from tests.dicom.phantom_series import FRAME, SERIES, STUDY, image_uid, write_series
+from tests.dicom.phantom_series import FRAME, SERIES, STUDY, image_uid, write_multiframe, write_series
 from tests.dicom.phantom_structures import Drawn, box, put, write_structures
 
 from gossamer.dicom import headers
 from gossamer.dicom.headers import read_header, read_headers
+from gossamer.dicom.structure_set import read_structure_set
 from gossamer.errors import UnreadableImageError
 
 
@@ -89,6 +90,27 @@ def test_numbers_longer_than_a_decimal_string_may_be_are_read(write_slice):
     assert read_header(path).planes[0].position_xyz == (-100.0, 50.0, 20.0)
 
 
+@pytest.mark.parametrize("charset", ["ISO_IR 100", "ISO_IR 192", None])
+@pytest.mark.parametrize("patient", ["Nuñez 7".encode(), "Nuñez 7".encode("latin-1"), b" 007 ", b""])
+def test_the_key_of_a_patient_is_the_same_from_slices_and_structures(tmp_path, charset, patient):
+    def change(file, _k=0):
+        file.SpecificCharacterSet, file.PatientID = charset, "placehol"
+
+    [slice_path] = write_series(tmp_path, shape=(1, 4, 5), change=change)
+    structures_path = write_structures(tmp_path / "rs", [Drawn(1, "Heart", [box((1, 2), (3, 4))])], change=change)
+    for path in (slice_path, structures_path):
+        path.write_bytes(path.read_bytes().replace(b"placehol", patient.ljust(8)))
+    key = read_header(slice_path).patient_key
+    assert key == read_header(structures_path).patient_key
+    assert key == read_structure_set(structures_path).patient_key
+
+
+def test_a_sequence_without_its_end_warns_nobody(tmp_path):
+    begin = struct.pack("<HH2sHI", 8, 0x1140, b"SQ", 0, 0xFFFFFFFF) + struct.pack("<HHI", 0xFFFE, 0xE0DD, 7)
+    (tmp_path / "file").write_bytes(file_of(SOP + begin))
+    assert len(read_headers(tmp_path).headers) == 1
+
+
 def test_a_folder_gives_slices_and_structures_and_counts_the_rest(tmp_path):
     folder = tmp_path / "Doe^Jane"
     write_series(folder / "deep" / "er", shape=(3, 4, 5))
@@ -97,6 +119,7 @@ def test_a_folder_gives_slices_and_structures_and_counts_the_rest(tmp_path):
     (folder / "empty").touch()
     (folder / "picture.png").write_bytes(b"\x89PNG" + bytes(300))
     (folder / "link").symlink_to(folder / "rs.dcm")
+    (folder / "loop").symlink_to(folder)
     os.mkfifo(folder / "pipe")
     seen = []
     found = read_headers(folder, on_file=lambda done, of: seen.append((done, of)))
@@ -128,6 +151,17 @@ def test_two_contents_under_one_uid_are_both_marked(tmp_path):
     marked = [header.sop_instance_uid for header in found.headers if header.contradicted]
     assert marked == [image_uid(1)] * 2
     assert (len(found.headers), found.repeated) == (4, 0)
+
+
+def test_a_multi_frame_ct_without_a_group_for_each_frame_is_refused(tmp_path, monkeypatch):
+    [path] = write_multiframe(tmp_path, [20, 23, 26])
+    assert len(read_header(path).planes) == 3
+    monkeypatch.setattr(headers, "MAX_FRAMES", 2)
+    with pytest.raises(UnreadableImageError, match="at most 2; found 3 frames and 3 groups"):
+        read_header(path)
+    [path] = write_series(tmp_path, shape=(1, 6, 8), NumberOfFrames=2)
+    with pytest.raises(UnreadableImageError, match="found 2 frames and 0 groups; export the series as single slices"):
+        read_header(path)
 
 
 # Damaged and hostile files

@@ -9,6 +9,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import EnhancedCTImageStorage
 from tests.dicom.phantom_series import SERIES, STUDY, distinct_voxels, image_uid, write_multiframe, write_series
 
+from gossamer.dicom import series
 from gossamer.dicom.headers import read_headers
 from gossamer.dicom.series import find_series, skew_mm, unevenness_mm
 
@@ -403,6 +404,12 @@ def test_slices_too_near_or_far_to_be_millimetres_are_refused(tmp_path, refusal)
     assert refusal().startswith("wanted slices 0.01 to 100 mm apart; found 3000 mm")
 
 
+def test_a_series_larger_than_any_is_refused_before_it_is_read(tmp_path, refusal, monkeypatch):
+    monkeypatch.setattr(series, "MAX_PIXELS", 239)
+    write_series(tmp_path)
+    assert refusal() == "wanted at most 239 pixels; found 5 x 6 x 8; export a smaller series"
+
+
 def test_images_compressed_with_loss_are_said(tmp_path, one):
     write_series(tmp_path, LossyImageCompression="01")
     assert one().notes == ("images were compressed with loss",)
@@ -418,6 +425,16 @@ def test_frames_of_a_multi_frame_ct_are_slices(tmp_path, one):
     np.testing.assert_array_equal(series.stack.first_xyz, [(-100, -50, z) for z in (20, 23, 26, 29)])
     assert [part.plane.slope for part in series.slices] == [2, 4, 3, 1]
     assert series.sop_instance_uids == (image_uid(0),) * 4
+
+
+def test_frames_in_a_row_were_scanned_so(tmp_path, one):
+    write_multiframe(tmp_path, [20, 23, 26, 29, 35])
+    assert one().notes == ("slices are unevenly spaced: 3.00 to 6.00 mm apart, mostly 3.00 mm",)
+
+
+def test_frames_that_are_not_in_a_row_may_miss_what_would_be_between(tmp_path, refusal):
+    write_multiframe(tmp_path, [20, 32, 23, 35, 26])
+    assert "1 slice missing, between 26.00 and 32.00 mm" in refusal()
 
 
 def test_a_multi_frame_ct_whose_frames_have_no_position_is_refused(tmp_path, refusal):

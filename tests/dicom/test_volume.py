@@ -19,7 +19,9 @@ from pydicom.uid import (
 from tests.dicom.phantom_series import AXIAL, distinct_voxels, write_multiframe, write_series
 from tests.dicom.phantom_structures import put
 
+from gossamer.dicom import volume as volume_module
 from gossamer.dicom.headers import read_headers
+from gossamer.dicom.pixels import read_stored
 from gossamer.dicom.series import find_series
 from gossamer.dicom.stack import SliceStack
 from gossamer.dicom.volume import (
@@ -129,6 +131,25 @@ def test_unsigned_values_above_the_signed_range_are_read(series_of):
     np.testing.assert_array_equal(volume.voxels[1].ravel(), np.linspace(0, 65535, 20, dtype="<u2").astype(int) - 32768)
 
 
+def test_an_intercept_beyond_the_signed_range_is_no_obstacle_where_the_sum_fits(series_of):
+    def shifted(file, _k):
+        file.PixelRepresentation, file.RescaleIntercept = 0, -50_000
+        file.PixelData = np.linspace(49_000, 53_000, 20, dtype="<u2").tobytes()
+
+    volume = read_volume(series_of(shape=SHAPE, change=shifted))
+    assert volume.voxels.dtype == np.int16
+    np.testing.assert_array_equal(volume.voxels[1].ravel(), np.linspace(49_000, 53_000, 20, dtype="<u2") - 50_000.0)
+
+
+def test_values_below_16_bits_become_float(series_of):
+    def low(file, _k):
+        file.RescaleSlope, file.RescaleIntercept = 2, 0
+        file.PixelData = np.full((4, 5), -20_000, "<i2").tobytes()
+
+    volume = read_volume(series_of(shape=SHAPE, change=low))
+    assert (volume.voxels.dtype, volume.voxels.min()) == (np.float32, -40_000)
+
+
 @pytest.mark.parametrize("whole_until", [0, 2])
 def test_whole_values_that_do_not_fit_16_bits_become_float(series_of, whole_until):
     def large(file, k):
@@ -192,6 +213,17 @@ def test_padding_that_tissue_may_have_is_left_and_said(series_of):
     volume = read_volume(series_of(shape=SHAPE, change=padded(PixelPaddingValue=1024)))
     assert volume.voxels[0, 3, 3] == 0
     assert volume.notes == ("padding of 0 HU is declared, which may be tissue, and left as it is",)
+
+
+@pytest.mark.parametrize("value", [0, 3000])
+def test_padding_that_is_air_already_or_found_nowhere_changes_nothing(series_of, value):
+    def change(file, _k):
+        put(file, "PixelPaddingValue", np.array(value, "<i2").tobytes())
+        file.PixelData = np.arange(0, 40, 2, "<i2").tobytes()
+
+    volume = read_volume(series_of(shape=SHAPE, change=change))
+    np.testing.assert_array_equal(volume.voxels[0].ravel(), np.arange(-1024, -984, 2))
+    assert volume.notes == ()
 
 
 def test_padding_below_16_bits_does_not_make_a_volume_float(series_of):
@@ -277,9 +309,12 @@ def test_a_slice_with_changed_bytes_is_read_or_refused_and_never_more(tmp_path, 
                 assert np.isfinite(read_volume(series).voxels).all()
 
 
-def test_frames_of_a_multi_frame_ct_have_their_own_scale_and_place(tmp_path):
+def test_frames_of_a_multi_frame_ct_have_their_own_scale_and_place(tmp_path, monkeypatch):
+    reads = []
+    monkeypatch.setattr(volume_module, "read_stored", lambda header: reads.append(header) or read_stored(header))
     write_multiframe(tmp_path, [29, 20, 26, 23])
     volume = read_volume(found_in(tmp_path))
+    assert len(reads) == 1, "a file is read once"
     # (n + 1) * (n + 1) - 1000 of frame n; by position they are 1, 3, 2, 0
     assert [np.unique(part).tolist() for part in volume.voxels] == [[-996], [-984], [-991], [-999]]
 
@@ -351,6 +386,13 @@ def test_another_reader_finds_the_same_voxels_at_the_same_places(tmp_path, iop):
         (index,) = np.argwhere(voxels == value)
         expected = other.TransformIndexToPhysicalPoint((int(c), int(r), int(k)))
         np.testing.assert_allclose(frame.world_from_index(index.astype(float)), expected, atol=1e-6)
+
+
+def test_rounded_positions_do_not_add_up(series_of):
+    series = series_of(positions=[round(0.625 * k, 1) for k in range(9)])  # 0.6, 1.2, 1.9 ... 5.0
+    _, frame = to_canonical(read_volume(series).voxels, series.stack)
+    found = frame.world_from_index(np.array([(k, 0.0, 0.0) for k in range(9)]))[:, 2]
+    np.testing.assert_allclose(found, 20 + 0.625 * np.arange(9), atol=1e-9)
 
 
 def test_a_mask_turns_with_its_image(series_of):
@@ -430,6 +472,28 @@ def test_slices_that_lie_on_the_regular_stack_keep_their_values():
 def test_steps_are_as_near_to_the_usual_gap_as_the_ends_allow():
     even = regular_stack(stack_at([0, 3, 6, 9, 13]))
     np.testing.assert_allclose(even.first_xyz[:, 2], [20, 23.25, 26.5, 29.75, 33])
+
+
+@pytest.mark.parametrize("positions", [[0, 3, 6, 9, 13], [0, 4, 7, 10, 13], [0, 2.5, 6.5, 9, 10, 13.7]])
+def test_images_are_interpolated_between_the_slices_below_and_above(positions):
+    stack = stack_at(positions)
+    even = regular_stack(stack)
+    assert not is_regular(stack)
+    carried = carry_image(ramp(world_of(stack)), stack, even)
+    np.testing.assert_allclose(carried, ramp(world_of(even)), atol=5 * 0.1 + 1e-9)  # 5 HU a mm, slices within 0.1 mm
+    assert np.abs(carried - ramp(world_of(even))).mean() < 0.05
+
+
+def test_of_two_usual_gaps_the_finer_one_counts():
+    assert regular_stack(stack_at([0, 3, 6, 12, 18])).shape[0] == 7
+
+
+def test_whole_values_are_rounded_and_not_cut():
+    stack = stack_at([0, 3, 6, 15])
+    native = np.zeros(stack.shape, np.int16)
+    native[3] = 1
+    carried = carry_image(native, stack, regular_stack(stack))
+    assert carried[:, 0, 0].tolist() == [0, 0, 0, 0, 1, 1]  # thirds
 
 
 def test_a_mask_takes_the_nearest_slice_and_of_two_the_lower():

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from gossamer.data.importers.run import Imported
     from gossamer.data.importers.source import CaseSource
 
@@ -125,6 +127,58 @@ def openkbp(
     _import(openkbp_cases(folder), out, public=True, max_set_aside=max_set_aside, workers=workers, json=json)
 
 
+@import_app.command()
+def dicom(
+    folder: Folder,
+    *,
+    out: Out,
+    site: Site = "dicom",
+    names: Names = None,
+    label: Annotated[
+        str | None, typer.Option("--label", help="Label of the structure sets to take, where a CT has several.")
+    ] = None,
+    key: Annotated[
+        Path | None,
+        typer.Option("--key", help="Secret key of the pseudonyms, made if absent; else OUT/pseudonyms.key."),
+    ] = None,
+    val_fraction: ValFraction = 0.2,
+    seed: Seed = 0,
+    score_cut: ScoreCut = False,
+    max_set_aside: MaxSetAside = 0.05,
+    workers: Workers = 2,
+    json: Json = False,
+) -> None:
+    """Import CT series with the RT structure sets that were drawn on them; patients get pseudonyms.
+
+    Taken are ROIs with a standard name, and those that a names file gives one: see gossamer names suggest.
+    """
+    from gossamer.cli.console import Teller
+    from gossamer.dicom.cases import dicom_cases
+    from gossamer.dicom.pseudonyms import Pseudonyms
+
+    own = _own_names(names)
+    out.mkdir(parents=True, exist_ok=True)
+    pseudonyms = Pseudonyms.kept_in(key or out / "pseudonyms.key")
+    with Teller().task("Reading headers", 1.0) as task:
+        found = dicom_cases(
+            folder,
+            site,
+            own,
+            pseudonyms,
+            label=label,
+            val_fraction=val_fraction,
+            seed=seed,
+            score_cut=score_cut,
+            workers=workers,
+            on_file=lambda _done, of: task.advance(1 / of),
+        )
+    for message in found.unreadable:
+        Teller().say(f"Left out: {message}")
+    if found.repeated:
+        Teller().say(f"Taken once: {found.repeated} files that are equal to another.")
+    _import(found.cases, out, public=False, max_set_aside=max_set_aside, workers=workers, json=json, by_case=True)
+
+
 def _own_names(path: Path | None) -> dict[str, str]:
     from gossamer.data.importers.naming import read_names
 
@@ -132,9 +186,16 @@ def _own_names(path: Path | None) -> dict[str, str]:
 
 
 def _import(
-    cases: Sequence[CaseSource], out: Path, *, public: bool, max_set_aside: float, workers: int, json: bool
+    cases: Sequence[CaseSource],
+    out: Path,
+    *,
+    public: bool,
+    max_set_aside: float,
+    workers: int,
+    json: bool,
+    by_case: bool = False,
 ) -> None:
-    """Import the cases, sum up, and end with the error of the sites that failed."""
+    """Import the cases, sum up, if wanted case by case, and end with the error of the sites that failed."""
     from gossamer.cli.console import Teller
     from gossamer.data.importers.run import import_cases
 
@@ -151,26 +212,35 @@ def _import(
         Teller().say(f"Nothing to do: {_cases(imported.kept)} imported before.")
     elif imported.kept:
         Teller().say(f"Went on: {_cases(imported.kept)} imported before, {imported.written} now.")
-    _show(imported, json)
+    _show(imported, json, by_case)
     if imported.failed:
         first = next(iter(imported.failed.values()))
         raise type(first)("\n".join(str(error) for error in imported.failed.values()))
+    if not imported.datasets:
+        from gossamer.errors import DatasetError
+
+        raise DatasetError(
+            "wanted at least one case to import; found that all were left out; name structures in a file for --names "
+            "(gossamer names suggest)"
+        )
 
 
 def _cases(count: int) -> str:
     return "1 case was" if count == 1 else f"{count} cases were"
 
 
-def _show(imported: Imported, as_json: bool) -> None:
+def _show(imported: Imported, as_json: bool, by_case: bool) -> None:
     from json import dumps
 
     from rich.console import Console
     from rich.table import Table
 
     if as_json:
-        typer.echo(dumps(_summary(imported), indent=1))
+        typer.echo(dumps(_summary(imported) | ({"cases": _cases_of(imported)} if by_case else {}), indent=1))
         return
     console = Console()
+    if by_case:
+        console.print(_table_of_cases(imported))
     grid = Table("site", "train", "val", "test", "drawn in patients (to be scored in)", "set aside")
     for site in _summary(imported)["sites"]:
         drawn = ", ".join(f"{name} {n['drawn']} ({n['complete']})" for name, n in site["structures"].items())
@@ -181,8 +251,34 @@ def _show(imported: Imported, as_json: bool) -> None:
     for dataset in imported.datasets:
         for bad in dataset.set_aside:
             console.print(f"Set aside at site {dataset.site}: {bad.case}: {bad.reason}", markup=False, soft_wrap=True)
-    if imported.left_out:
+    if imported.left_out and not by_case:
         console.print(f"{_cases(len(imported.left_out))} left out by the rules of the data set; --json says why.")
+    for left in imported.left_out if by_case else ():
+        console.print(f"Left out: {left.case}: {left.reason}", markup=False, soft_wrap=True)
+
+
+def _table_of_cases(imported: Imported) -> Table:
+    from rich.table import Table
+
+    grid = Table("case", "split", "drawn", "to be looked at")
+    for case in _cases_of(imported):
+        grid.add_row(case["case"], case["split"], ", ".join(case["drawn"]), "\n".join(case["notes"]))
+    return grid
+
+
+def _cases_of(imported: Imported) -> list[dict[str, Any]]:
+    return [
+        {
+            "site": dataset.site,
+            "case": case.id,
+            "split": case.split,
+            "drawn": list(case.annotated),
+            "complete": list(case.complete),
+            "notes": list(case.notes),
+        }
+        for dataset in imported.datasets
+        for case in dataset.cases
+    ]
 
 
 def _summary(imported: Imported) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -36,3 +37,34 @@ def list_names(
         if row.side != "R":  # listed with its left partner
             table.add_row(f"{row.name}\n{row.partner or ''}".strip(), row.region, ", ".join(row.synonyms))
     Console().print(table)
+
+
+@names_app.command("suggest")
+def suggest(
+    folder: Annotated[Path, typer.Argument(help="A folder with RT structure sets, searched with its subfolders.")],
+    *,
+    out: Annotated[Path | None, typer.Option("--out", help="Names file to write; else it is printed.")] = None,
+    workers: Annotated[int, typer.Option("--workers", min=1, help="Processes that read.")] = 2,
+) -> None:
+    """List all ROI names found, each with the standard name it may mean, as a names file to be confirmed.
+
+    The import refuses the file until somebody has looked at each line and set confirmed = true.
+    """
+    from gossamer.atomic import write_atomically
+    from gossamer.cli.console import Teller
+    from gossamer.data.proposals import names_document
+    from gossamer.dicom.cases import roi_names
+    from gossamer.errors import DatasetError, UsageError
+
+    if out is not None and out.exists():
+        raise UsageError("wanted a new names file; found that --out is there already; move it away, or name another")
+    with Teller().task("Reading headers", 1.0) as task:
+        counts, sets = roi_names(folder, workers, lambda _done, of: task.advance(1 / of))
+    if not counts:
+        raise DatasetError(f"wanted ROIs with contours; found {sets} structure sets without any; check the folder")
+    document = names_document(counts, sets)
+    if out is None:
+        typer.echo(document, nl=False)
+        return
+    write_atomically(out, document)
+    Teller().say(f"{len(counts)} names of {sets} structure sets: look at each line, then set confirmed = true.")

@@ -27,7 +27,7 @@ _NO_ORGAN = re.compile(
     | (?<![a-z]) prv                 # an organ with a margin
     | \d \s* (mm|cm|gy|cgy|%)        # margins, rings and doses
     | (?<![a-z]) (ring|dose|isodose|bolus|couch|table|marker|avoid|body|external|artefact|artifact) (?![a-z])
-    | \w \s* [+-] \s* \d             # an organ with a margin
+    | \w \s* \+ \s* \d               # an organ with a margin
     """,
     re.VERBOSE | re.IGNORECASE,
 )
