@@ -499,11 +499,21 @@ def _whole_number(data: Dataset, keyword: str) -> int | None:
 
 def _text(data: Dataset, keyword: str) -> str:
     """A text; without a character set UTF-8 if it is that, else Latin 1; what cannot be decoded is replaced."""
-    raw = bytes_of(data, keyword).strip(b" \0")
     given = data.get("SpecificCharacterSet") or []
     terms = [given] if isinstance(given, str) else list(given)
-    if any(terms):
-        return decode_bytes(raw, convert_encodings(terms), set()).strip(" \0")
+    return decoded(bytes_of(data, keyword), convert_encodings(terms) if any(terms) else [])
+
+
+def decoded(raw: bytes, charset: Sequence[str]) -> str:
+    """A text of a data set; without a character set UTF-8 if it is that, else Latin 1.
+
+    Args:
+        raw: its bytes.
+        charset: Python's names of the Specific Character Set (PS3.3 C.12.1.1.2); [] if none is given.
+    """
+    raw = raw.strip(b" \0")
+    if charset:
+        return decode_bytes(raw, charset, set()).strip(" \0")
     try:
         return raw.decode("utf-8")
     except UnicodeDecodeError:

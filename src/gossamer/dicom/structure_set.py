@@ -14,9 +14,7 @@ Messages and notes name a ROI by its number: its name is a hospital's text and m
 
 from __future__ import annotations
 
-import struct
 import warnings
-import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -28,13 +26,13 @@ from pathlib import Path
 import numpy as np
 import pydicom
 from numpy.typing import NDArray
-from pydicom.charset import convert_encodings, decode_bytes
+from pydicom.charset import convert_encodings
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
-from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.sequence import Sequence as DicomSequence
 from pydicom.uid import RTStructureSetStorage
 
+from gossamer.dicom.headers import FOREIGN_ERRORS, UNDEFINED_LENGTH, decoded
 from gossamer.errors import UnreadableImageError
 
 Floats = NDArray[np.float64]
@@ -50,15 +48,6 @@ NUMBER_CHARACTERS = b"0123456789+-.eE \\"
 
 FARTHEST_MM = 1e5
 """Of a point from the origin; no patient is further away."""
-
-UNDEFINED_LENGTH = 0xFFFFFFFF
-"""Of an element that ends at a delimiter (PS3.5 7.5.2)."""
-
-FOREIGN_ERRORS = (
-    *(InvalidDicomError, BytesLengthException, struct.error, zlib.error, OSError, EOFError, RecursionError),
-    *(ValueError, TypeError, LookupError, AttributeError, NotImplementedError, OverflowError),
-)
-"""What pydicom is known to raise on damaged files; RecursionError on sequences nested without end."""
 
 
 class RoiState(StrEnum):
@@ -440,13 +429,7 @@ def _charset(data: Dataset) -> list[str]:
 
 def _text(data: Dataset, keyword: str, charset: Sequence[str]) -> str:
     """A text; without a character set UTF-8 if it is that, else Latin 1; what cannot be decoded is replaced."""
-    raw = _raw(data, keyword).strip(b" \0")
-    if charset:
-        return decode_bytes(raw, charset, set()).strip(" \0")
-    try:
-        return raw.decode("utf-8")
-    except UnicodeDecodeError:
-        return raw.decode("latin-1")
+    return decoded(_raw(data, keyword), charset)
 
 
 def _unique(*texts: str) -> tuple[str, ...]:
