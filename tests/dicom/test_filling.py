@@ -10,7 +10,7 @@ from tests.dicom.phantom_structures import axial_stack, box
 from gossamer.dicom.filling import fill_structure
 from gossamer.dicom.rings import trace
 from gossamer.dicom.stack import SliceStack
-from gossamer.dicom.structure_set import Contour, Roi, RoiState
+from gossamer.dicom.structure_set import Contour, ImageReference, Roi, RoiState
 from gossamer.errors import DataError, EmptyMaskError, GeometryMismatchError, UnreadableImageError
 
 STACK = axial_stack()
@@ -20,7 +20,10 @@ STACK = axial_stack()
 def roi_of(*contours, kind="CLOSED_PLANAR", kinds=None, images=None, **fields):
     kinds = kinds or [kind] * len(contours)
     images = images or [()] * len(contours)
-    drawn = tuple(Contour(k, np.asarray(c, float), tuple(i)) for c, k, i in zip(contours, kinds, images, strict=True))
+    drawn = tuple(
+        Contour(k, np.asarray(c, float), tuple(i if isinstance(i, ImageReference) else ImageReference(i) for i in of))
+        for c, k, of in zip(contours, kinds, images, strict=True)
+    )
     settings = {"state": RoiState.CONTOURED, "name": "Doe's heart", "name_bytes": b"", "interpreted_type": ""}
     return Roi(number=12, frame_of_reference_uid="", contours=drawn, **{**settings, **fields})
 
@@ -178,6 +181,19 @@ def test_references_only_confirm():
         fill_structure(roi_of(here, images=[["d"]]), STACK, uids)
     with pytest.raises(GeometryMismatchError, match=r"refers to, at 29\.00 mm; found its points at 95\.00 mm"):
         fill_structure(roi_of(here, box((1, 1), (9, 9), z=95), images=[["b"], ["d"]]), STACK, uids)
+
+
+def test_of_a_multi_frame_file_the_frame_s_number_confirms_and_without_one_any_frame_does():
+    uids, frames = ["a"] * 5, [3, 1, 5, 2, 4]  # frames in another order than the slices
+    here = box((1, 1), (9, 9), z=23)
+    for image in (ImageReference("a", (1,)), ImageReference("a", (2, 1)), ImageReference("a")):
+        filled = fill_structure(roi_of(here, images=[[image]]), STACK, uids, frames)
+        assert np.argwhere(filled.mask).tolist() == [[1, 1, 9]]
+        assert filled.notes == ()
+    with pytest.raises(GeometryMismatchError, match=r"refers to, at 29\.00 mm; found its points at 23\.00 mm"):
+        fill_structure(roi_of(here, images=[[ImageReference("a", (2,))]]), STACK, uids, frames)
+    dangling = fill_structure(roi_of(here, images=[[ImageReference("a", (9,))]]), STACK, uids, frames)
+    assert "placed by their points alone: 1" in dangling.notes[0]
 
 
 def test_what_reaches_beyond_the_field_of_view_is_clipped_and_said():

@@ -6,7 +6,7 @@ import pytest
 from pydicom.dataset import Dataset
 from tests.dicom.phantom_structures import Drawn, box, contour_item, write_structures
 
-from gossamer.dicom.structure_set import RoiState, read_structure_set
+from gossamer.dicom.structure_set import ImageReference, RoiState, read_structure_set
 from gossamer.errors import UnreadableImageError
 
 HEART = Drawn(2, "Heart", [box((10, 11), (20, 23))])
@@ -199,7 +199,18 @@ def test_what_is_of_type_3_may_be_missing(read):
 
 def test_empty_references_are_none(read):
     [contour] = read([Drawn(2, "Heart", HEART.contours, images=[""])]).rois[2].contours
-    assert contour.image_uids == ()
+    assert contour.images == ()
+
+
+@pytest.mark.parametrize(("text", "frames"), [(["3"], (3,)), (["2", "5"], (2, 5)), (None, ()), ([""], ())])
+def test_a_reference_may_name_frames_of_a_file(read, text, frames):
+    def change(file):
+        image = file.ROIContourSequence[0].ContourSequence[0].ContourImageSequence[0]
+        if text is not None:
+            image.ReferencedFrameNumber = text
+
+    [contour] = read([Drawn(2, "Heart", HEART.contours, images=["1.2.9"])], change=change).rois[2].contours
+    assert contour.images == (ImageReference("1.2.9", frames),)
 
 
 @pytest.mark.parametrize(

@@ -238,7 +238,12 @@ class DicomCase(CaseSource):
                 notes.append(f"{standard}: not taken, since {listed} both mean it")
                 continue
             try:
-                filled = fill_structure(structures.rois[numbers[0]], match.series.stack, match.series.sop_instance_uids)
+                filled = fill_structure(
+                    structures.rois[numbers[0]],
+                    match.series.stack,
+                    match.series.sop_instance_uids,
+                    match.series.frame_numbers,
+                )
             except DataError as error:
                 notes.append(f"{standard}: not taken: {error}")
             else:

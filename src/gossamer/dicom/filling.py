@@ -93,13 +93,16 @@ class _Notes:
             self.add(f"{text}: {count}")
 
 
-def fill_structure(roi: Roi, stack: SliceStack, image_uids: Sequence[str] = ()) -> Filled:
+def fill_structure(
+    roi: Roi, stack: SliceStack, image_uids: Sequence[str] = (), frame_numbers: Sequence[int] = ()
+) -> Filled:
     """The mask of a ROI on the slices of a CT.
 
     Args:
         roi: as read.
         stack: the CT's grid.
         image_uids: SOP Instance UIDs of the stack's slices, in its order; without them no reference is checked.
+        frame_numbers: of the slices in their files, from 1, where these are multi-frame; else ().
 
     Raises:
         UnreadableImageError: the ROI is refused for what it says: broken numbers, mixed types, contours that overlap.
@@ -111,7 +114,7 @@ def fill_structure(roi: Roi, stack: SliceStack, image_uids: Sequence[str] = ()) 
     """
     notes = _Notes(roi.number)
     kind, closed = _closed_contours(roi, notes)
-    loops = _placed(closed, stack, image_uids, notes)
+    loops = _placed(closed, stack, _Images(image_uids, frame_numbers), notes)
     loops = _of_nearest_planes(loops, notes)
     _note_clipped(loops, stack, notes)
     mask = np.zeros(stack.shape, np.bool_)
@@ -164,17 +167,37 @@ def _counted(kinds: Mapping[str, int]) -> str:
     return ", ".join(f"{kinds[kind]} of type {kind[:20] or '(none)'}" for kind in sorted(kinds))
 
 
-def _placed(contours: Sequence[Contour], stack: SliceStack, image_uids: Sequence[str], notes: _Notes) -> list[_Loop]:
+class _Images:
+    """Which slices a contour refers to."""
+
+    def __init__(self, uids: Sequence[str], frame_numbers: Sequence[int]) -> None:
+        self._slices: dict[str, list[tuple[int, int]]] = {}  # of a file: each frame's number and its slice
+        for k, uid in enumerate(uids):
+            if uid:
+                self._slices.setdefault(uid, []).append((frame_numbers[k] if frame_numbers else 1, k))
+
+    def __bool__(self) -> bool:
+        return bool(self._slices)
+
+    def of(self, contour: Contour) -> list[int]:
+        return [
+            k
+            for image in contour.images
+            for frame, k in self._slices.get(image.uid, ())
+            if not image.frames or frame in image.frames
+        ]
+
+
+def _placed(contours: Sequence[Contour], stack: SliceStack, images: _Images, notes: _Notes) -> list[_Loop]:
     """Contours with their slices (law 1)."""
-    slice_of = {uid: k for k, uid in enumerate(image_uids) if uid}
     limits_mm = np.where(np.isinf(stack.half_gaps_mm), OFF_PLANE_MM, stack.half_gaps_mm)
     loops, outside_mm, off_mm, dangling = [], [], [], 0
     for contour in contours:
         position_mm = _position_mm(contour, stack, f"ROI {notes.number}")
         k, _ = stack.nearest_slice(position_mm - SAME_POINT_MM)  # half way: the lower one, whatever was rounded
         offset_mm = position_mm - float(stack.positions_mm[k])
-        referred = [slice_of[uid] for uid in contour.image_uids if uid in slice_of]
-        dangling += bool(contour.image_uids) and not referred
+        referred = images.of(contour)
+        dangling += bool(contour.images) and not referred
         _check_reference(position_mm, referred, stack, limits_mm, f"ROI {notes.number}")
         if abs(offset_mm) > limits_mm[k] + SAME_POINT_MM:
             outside_mm.append(position_mm)
@@ -189,7 +212,7 @@ def _placed(contours: Sequence[Contour], stack: SliceStack, image_uids: Sequence
             f"{stack.positions_mm[-1]:.2f} mm along the normal); found all {len(contours)} elsewhere, from "
             f"{min(outside_mm):.2f} to {max(outside_mm):.2f} mm; name the right series, or leave the structure out"
         )
-    if image_uids:
+    if images:
         notes.count("contours that refer to images of no slice here, placed by their points alone", dangling)
     if outside_mm:
         low_mm, high_mm = min(outside_mm), max(outside_mm)

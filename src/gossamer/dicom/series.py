@@ -97,6 +97,12 @@ class CtSeries:
         """Of its slices, in the order of the stack; frames of one file share one."""
         return tuple(one.header.sop_instance_uid for one in self.slices)
 
+    @property
+    def frame_numbers(self) -> tuple[int, ...]:
+        """Of its slices in their files, from 1, where these are multi-frame; else ()."""
+        multi = any(len(one.header.planes) > 1 for one in self.slices)
+        return tuple(one.plane.frame + 1 for one in self.slices) if multi else ()
+
 
 @dataclass(frozen=True)
 class RefusedSeries:

@@ -63,6 +63,19 @@ class RoiState(StrEnum):
     """It is listed, and has no item in the ROI Contour Sequence."""
 
 
+@dataclass(frozen=True)
+class ImageReference:
+    """An image that a contour refers to (PS3.3 C.8.8.6, Table 10-3).
+
+    Attributes:
+        uid: Referenced SOP Instance UID.
+        frames: Referenced Frame Number, from 1; () means the whole file.
+    """
+
+    uid: str
+    frames: tuple[int, ...] = ()
+
+
 @dataclass(frozen=True, eq=False)
 class Contour:
     """One contour.
@@ -70,12 +83,12 @@ class Contour:
     Attributes:
         kind: its Contour Geometric Type.
         points_xyz: float64 [n, 3]; in LPS mm, as they stand in the file.
-        image_uids: SOP Instance UIDs of the images that it refers to.
+        images: that it refers to.
     """
 
     kind: str
     points_xyz: Floats
-    image_uids: tuple[str, ...]
+    images: tuple[ImageReference, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +125,7 @@ class Roi:
     @property
     def image_uids(self) -> frozenset[str]:
         """SOP Instance UIDs of the images that its contours refer to."""
-        return frozenset(uid for contour in self.contours for uid in contour.image_uids)
+        return frozenset(image.uid for contour in self.contours for image in contour.images)
 
 
 @dataclass(frozen=True, eq=False)
@@ -322,10 +335,7 @@ def _contours(number: int, items: Sequence[Dataset]) -> tuple[list[Contour], str
         if kind in CLOSED_TYPES and not _encloses(points):
             thin += 1
             continue
-        images = _items(item, "ContourImageSequence")
-        contours.append(
-            Contour(kind, points, _unique(*(_ascii(image, "ReferencedSOPInstanceUID") for image in images)))
-        )
+        contours.append(Contour(kind, points, _referenced(_items(item, "ContourImageSequence"))))
     notes = [f"ROI {number}: contours of fewer than {FEWEST_POINTS} distinct points, skipped: {thin}"] if thin else []
     kinds = Counter(contour.kind for contour in contours)
     for kind in sorted(kinds.keys() - CLOSED_TYPES):
@@ -333,6 +343,16 @@ def _contours(number: int, items: Sequence[Dataset]) -> tuple[list[Contour], str
     if interpolated := kinds["INTERPOLATED_PLANAR"]:
         notes.append(f"ROI {number}: contours of type INTERPOLATED_PLANAR, taken as CLOSED_PLANAR: {interpolated}")
     return contours, "", notes
+
+
+def _referenced(items: Sequence[Dataset]) -> tuple[ImageReference, ...]:
+    """Images that items name; frames that are no numbers refer to none, and so to the whole file."""
+    images = []
+    for item in items:
+        if uid := _ascii(item, "ReferencedSOPInstanceUID"):
+            frames = _ascii(item, "ReferencedFrameNumber").split("\\")
+            images.append(ImageReference(uid, tuple(int(text) for text in frames if text.strip().isdecimal())))
+    return tuple(dict.fromkeys(images))
 
 
 def _points(item: Dataset) -> tuple[Floats, str]:
