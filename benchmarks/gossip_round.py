@@ -30,7 +30,7 @@ from benchmarks.figures import Figure, conclude, options_parser
 from gossamer.gossip import Mass, Params, SiteId, TrainerState, TrainResult, build_gossip
 from gossamer.node.agreement import Agreement
 from gossamer.node.kinds import make_node
-from gossamer.runtime import Simulation
+from gossamer.runtime.simulation import Simulation
 
 REPOSITORY = Path(__file__).parents[1]
 SITES = tuple(SiteId(name) for name in "ABCD")

@@ -70,11 +70,13 @@ def run(out: Path, file: Path) -> int:
             running[name] = subprocess.Popen(command, stdout=table, stderr=log)
     at_the_same_time = ThreadPoolExecutor(len(SITES))
     try:
+        next_look = time.monotonic() + SECONDS_BETWEEN_LOOKS
         while any(process.poll() is None for process in running.values()):
-            time.sleep(SECONDS_BETWEEN_LOOKS)
-            print(
-                "  ".join(at_the_same_time.map(lambda name: f"{name}: {how_it_gets_on(out, name)}", SITES)), flush=True
-            )
+            time.sleep(0.5)
+            if time.monotonic() >= next_look:
+                looks = at_the_same_time.map(lambda name: f"{name}: {how_it_gets_on(out, name)}", SITES)
+                print("  ".join(looks), flush=True)
+                next_look = time.monotonic() + SECONDS_BETWEEN_LOOKS
     except KeyboardInterrupt:
         print("Stopped. The same command again goes on from here.")
     finally:

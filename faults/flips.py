@@ -17,10 +17,10 @@ from gossamer.data.plan import NetworkPlan, Plan
 from gossamer.errors import GossamerError
 from gossamer.gossip import TrainerState
 from gossamer.nets import build_network, parameters_of
-from gossamer.runtime import Simulation
 from gossamer.runtime.audit import AuditLog, verify_audit
 from gossamer.runtime.audit_entries import ShareSent
 from gossamer.runtime.journal import Journal, Kept
+from gossamer.runtime.simulation import Simulation
 from gossamer.segment.model_file import Model, ModelRecord, read_model, write_model
 from gossamer.transport.identity import new_identity, write_identity
 

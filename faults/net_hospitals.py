@@ -21,7 +21,8 @@ from gossamer.data.description import Split
 from gossamer.data.frame import Frame
 from gossamer.data.image import Image
 from gossamer.node.agreement import Pace
-from gossamer.runtime.federation_file import Federation, add_site, read_card, read_federation
+from gossamer.runtime.card import read_card
+from gossamer.runtime.federation_file import Federation, add_site, read_federation
 from gossamer.runtime.site_folder import CARD, SiteFolder, SiteSettings, init_site
 from gossamer.runtime.site_run import SiteRun
 from gossamer.watch import Unwatched, Watch

@@ -24,9 +24,10 @@ from gossamer.gossip import Mass, SiteId, TrainerState, TrainResult, build_gossi
 from gossamer.gossip.algorithm import Params
 from gossamer.node.agreement import Agreement
 from gossamer.node.kinds import make_node
-from gossamer.runtime import FaultPlan, Line, Network, Outage, Simulation, random_power_cuts
-from gossamer.runtime.network import Carrier
+from gossamer.runtime.faults import FaultPlan, Outage, random_power_cuts
+from gossamer.runtime.network import Carrier, Line, Network
 from gossamer.runtime.rounds import RoundReport
+from gossamer.runtime.simulation import Simulation
 from gossamer.transport.grpc_lines import GrpcTransport
 
 PAIRS = (

@@ -23,7 +23,9 @@ from gossamer.gossip.algorithm import Params
 from gossamer.node.agreement import Agreement, Pace
 from gossamer.node.kinds import make_node
 from gossamer.node.snapshot import Snapshot
-from gossamer.runtime import FaultPlan, Line, Network, Simulation, random_power_cuts
+from gossamer.runtime.faults import FaultPlan, random_power_cuts
+from gossamer.runtime.network import Line, Network
+from gossamer.runtime.simulation import Simulation
 
 SITES = tuple(SiteId(name) for name in "ABCDE")
 MASSES = (2.0, 3.0, 5.0, 7.0, 11.0)

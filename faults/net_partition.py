@@ -21,8 +21,9 @@ from gossamer.gossip.algorithm import Params
 from gossamer.node.agreement import Agreement
 from gossamer.node.census import NEWS_ROUNDS
 from gossamer.node.kinds import make_node
-from gossamer.runtime import FaultPlan, Line, Network, PowerCut, Simulation
-from gossamer.runtime.network import Carrier
+from gossamer.runtime.faults import FaultPlan, PowerCut
+from gossamer.runtime.network import Carrier, Line, Network
+from gossamer.runtime.simulation import Simulation
 from gossamer.transport.grpc_lines import REDIAL_S
 
 SITES = tuple(SiteId(name) for name in "ABCD")

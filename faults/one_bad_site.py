@@ -37,8 +37,10 @@ from gossamer.gossip import Params, SiteId, TrainerState, TrainResult, build_gos
 from gossamer.gossip.robust import GUARDS
 from gossamer.node.agreement import Agreement, Pace
 from gossamer.node.kinds import make_node
-from gossamer.runtime import Line, Network, RoundReport, Simulation
+from gossamer.runtime.network import Line, Network
+from gossamer.runtime.rounds import RoundReport
 from gossamer.runtime.simulated_site import SimulatedSite
+from gossamer.runtime.simulation import Simulation
 from gossamer.wire.messages import Message, News, ShareMessage
 
 FEDERATION = "b" * 64

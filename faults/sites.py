@@ -31,10 +31,10 @@ from gossamer.node.agreement import Agreement, Pace
 from gossamer.node.kinds import make_node
 from gossamer.node.node import Node
 from gossamer.node.snapshot import Snapshot
-from gossamer.runtime import Simulation
 from gossamer.runtime.audit import AuditLog
 from gossamer.runtime.journal import Journal, Kept
 from gossamer.runtime.service import SiteService
+from gossamer.runtime.simulation import Simulation
 from gossamer.transport.grpc_lines import GrpcTransport, Peer
 from gossamer.transport.identity import (
     Identity,

@@ -41,6 +41,18 @@ print("heavy", *(name for name in {HEAVY} if name in sys.modules), file=sys.stde
     assert after.ru_utime - before.ru_utime < 2.0  # PyTorch alone takes longer
 
 
+def test_keys_and_status_of_a_site_need_no_pytorch(tmp_path):
+    code = """
+import sys
+from gossamer.cli.main import app
+app(sys.argv[1:], standalone_mode=False)
+import gossamer.cli.site_table, gossamer.runtime.status_endpoint  # what the status is shown with
+print("torch" in sys.modules)
+"""
+    done = python(code, "site", "init", "--name", "north", "--data", str(tmp_path), "--folder", str(tmp_path / "site"))
+    assert done.stdout.splitlines()[-1] == "False", done.stderr
+
+
 def test_help_lists_every_command():
     done = python("from gossamer.cli.main import main; main()", "--help", env={"NO_COLOR": "1", "COLUMNS": "100"})
     commands = "demo study import predict evaluate phantom names site federation relay check audit"

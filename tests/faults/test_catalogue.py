@@ -25,9 +25,11 @@ from typer.testing import CliRunner
 from gossamer.cli.main import app
 from gossamer.errors import ScheduleError
 from gossamer.gossip import SiteId
-from gossamer.runtime import FaultPlan, Line, Network, Outage, Simulation
+from gossamer.runtime.faults import FaultPlan, Outage
+from gossamer.runtime.network import Line, Network
 from gossamer.runtime.preflight import run as preflight
 from gossamer.runtime.preflight.gpu import check_gpu
+from gossamer.runtime.simulation import Simulation
 from gossamer.runtime.site_folder import TLS
 from gossamer.runtime.status_endpoint import ask_status
 from gossamer.segment.model_file import read_model

@@ -21,9 +21,10 @@ import torch
 from gossamer.gossip import Mass, SiteId, TrainerState, TrainResult, build_gossip
 from gossamer.node.agreement import Agreement
 from gossamer.node.kinds import make_node
-from gossamer.runtime import Line, Network, Simulation
 from gossamer.runtime.journal import Journal
+from gossamer.runtime.network import Line, Network
 from gossamer.runtime.service import SiteService
+from gossamer.runtime.simulation import Simulation
 from gossamer.segment.model_file import read_model
 from gossamer.transport.grpc_lines import GrpcTransport
 from gossamer.transport.identity import new_tls_certificate

@@ -7,7 +7,9 @@ import torch
 from gossamer.gossip import Mass, SiteId, TrainerState, TrainResult, build_gossip
 from gossamer.node.agreement import Agreement
 from gossamer.node.kinds import make_node
-from gossamer.runtime import FaultPlan, Line, Network, Outage, Simulation, random_power_cuts
+from gossamer.runtime.faults import FaultPlan, Outage, random_power_cuts
+from gossamer.runtime.network import Line, Network
+from gossamer.runtime.simulation import Simulation
 
 SITES = [SiteId(name) for name in "ABCD"]
 ROUNDS = 40

@@ -5,7 +5,8 @@ import random
 import pytest
 
 from gossamer.errors import StorageError
-from gossamer.runtime import FaultPlan, Line, Network, Outage, PowerCut, random_power_cuts
+from gossamer.runtime.faults import FaultPlan, Outage, PowerCut, random_power_cuts
+from gossamer.runtime.network import Line, Network
 from gossamer.wire.values import pack
 
 BAD = {

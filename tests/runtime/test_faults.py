@@ -1,6 +1,6 @@
 """What goes wrong is fixed before it begins."""
 
-from gossamer.runtime import FaultPlan, Outage, random_power_cuts
+from gossamer.runtime.faults import FaultPlan, Outage, random_power_cuts
 
 
 def test_site_is_cut_off_from_the_first_to_before_the_last_moment_of_an_outage():

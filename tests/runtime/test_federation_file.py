@@ -3,14 +3,8 @@
 import pytest
 
 from gossamer.errors import ConfigurationError, IdentityError, UnknownKeyError, UnknownStructureError, UsageError
-from gossamer.runtime.federation_file import (
-    Member,
-    add_site,
-    card_text,
-    new_federation,
-    read_card,
-    read_federation,
-)
+from gossamer.runtime.card import Member, card_text, read_card
+from gossamer.runtime.federation_file import add_site, new_federation, read_federation
 from gossamer.transport.identity import new_identity
 
 IDENTITIES = {name: new_identity(name) for name in ("mount-sinai", "unito", "leuven")}

@@ -3,7 +3,7 @@
 import pytest
 
 from gossamer.gossip import Share
-from gossamer.runtime import fets_network, fets_step_s
+from gossamer.runtime.fets import fets_network, fets_step_s
 from gossamer.runtime.network import Carrier
 from gossamer.wire.codec import encode
 from gossamer.wire.messages import Envelope, Receipt, ShareMessage

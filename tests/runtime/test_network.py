@@ -2,8 +2,7 @@
 
 import pytest
 
-from gossamer.runtime import Line, Network
-from gossamer.runtime.network import Carrier
+from gossamer.runtime.network import Carrier, Line, Network
 
 
 def test_frame_over_a_line_without_limits_takes_its_delay():

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from gossamer.node.kinds import make_node
-from gossamer.runtime.federation_file import add_site, read_card, read_federation
+from gossamer.runtime.card import read_card
+from gossamer.runtime.federation_file import add_site, read_federation
 from gossamer.runtime.simulation import Simulation
 from gossamer.runtime.site_folder import CARD, SiteFolder, SiteSettings, init_site
 from gossamer.study.config import parse_study

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from gossamer.runtime.federation_file import add_site, read_card, read_federation
+from gossamer.runtime.card import read_card
+from gossamer.runtime.federation_file import add_site, read_federation
 from gossamer.runtime.site_folder import CARD, SiteFolder, SiteSettings, init_site
 
 FIRST = Path(__file__).parents[1] / "frozen" / "protocol-1.zip"

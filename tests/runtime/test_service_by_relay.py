@@ -13,7 +13,8 @@ import torch
 
 from gossamer.errors import ConfigurationError
 from gossamer.node.kinds import make_node
-from gossamer.runtime.federation_file import add_site, new_federation, read_card, read_federation
+from gossamer.runtime.card import read_card
+from gossamer.runtime.federation_file import add_site, new_federation, read_federation
 from gossamer.runtime.journal import Journal
 from gossamer.runtime.service import SiteService
 from gossamer.runtime.site_folder import CARD, SETTINGS, SiteFolder, SiteSettings, init_site

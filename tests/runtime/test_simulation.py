@@ -7,10 +7,12 @@ import torch
 
 from gossamer.errors import ScheduleError
 from gossamer.gossip import Mass, Share, weighted_mean
-from gossamer.runtime import FaultPlan, Line, Network, Outage, PowerCut, Simulation, random_power_cuts
 from gossamer.runtime import simulation as module
 from gossamer.runtime.agenda import Agenda, Delivery
+from gossamer.runtime.faults import FaultPlan, Outage, PowerCut, random_power_cuts
+from gossamer.runtime.network import Line, Network
 from gossamer.runtime.simulated_site import SimulatedSite
+from gossamer.runtime.simulation import Simulation
 from gossamer.wire.codec import encode
 from gossamer.wire.messages import Envelope, Receipt, ShareMessage
 

@@ -9,7 +9,8 @@ import pytest
 from gossamer.documents import parse_toml
 from gossamer.errors import ConfigurationError, IdentityError, UsageError
 from gossamer.runtime.audit_chain import LOG
-from gossamer.runtime.federation_file import add_site, new_federation, read_card, read_federation
+from gossamer.runtime.card import read_card
+from gossamer.runtime.federation_file import add_site, new_federation, read_federation
 from gossamer.runtime.site_folder import CARD, SETTINGS, TLS, SiteFolder, SiteSettings, init_site
 
 

@@ -11,7 +11,8 @@ from gossamer.errors import ConfigurationError, DatasetError, FolderBusyError
 from gossamer.node.kinds import make_node
 from gossamer.only_writer import only_writer
 from gossamer.runtime.audit import records_of, verify_audit
-from gossamer.runtime.federation_file import add_site, read_card, read_federation
+from gossamer.runtime.card import read_card
+from gossamer.runtime.federation_file import add_site, read_federation
 from gossamer.runtime.simulation import Simulation
 from gossamer.runtime.site_folder import CARD, SETTINGS, SiteFolder, SiteSettings, init_site
 from gossamer.runtime.site_run import SiteRun

@@ -42,8 +42,9 @@ def add_site(
 ) -> None:
     """Add a site by its card. The file is another one then: every site approves it anew."""
     from gossamer.runtime import federation_file
+    from gossamer.runtime.card import read_card
 
-    _show(federation_file.add_site(file, federation_file.read_card(card)))
+    _show(federation_file.add_site(file, read_card(card)))
 
 
 @federation_app.command()

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from rich.table import Table
 from rich.text import Text
 
 from gossamer.runtime.site_folder import expiry_of
-from gossamer.runtime.site_results import FederationResults, OrganResult, ResultNotice
 from gossamer.runtime.status import SiteStatus, ago
 from gossamer.study.numerals import megabytes
+
+if TYPE_CHECKING:
+    from gossamer.runtime.site_results import FederationResults, OrganResult, ResultNotice
 
 ABSENT = "absent"
 REFUSED = "refused"

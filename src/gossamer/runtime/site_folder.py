@@ -19,6 +19,7 @@ import json
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cryptography import x509
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -28,7 +29,7 @@ from gossamer.documents import parse_toml
 from gossamer.errors import ConfigurationError, IdentityError, UsageError
 from gossamer.runtime.audit import AuditLog
 from gossamer.runtime.audit_entries import Approved, Renewed
-from gossamer.runtime.federation_file import Address, Federation, Member, SiteName, card_text
+from gossamer.runtime.card import Address, Member, SiteName, card_text
 from gossamer.transport.identity import (
     Identity,
     TlsCertificate,
@@ -38,6 +39,9 @@ from gossamer.transport.identity import (
     write_identity,
 )
 from gossamer.transport.relay_admission import SHORTEST_SECRET
+
+if TYPE_CHECKING:
+    from gossamer.runtime.federation_file import Federation  # which knows PyTorch: a second and a half
 
 SETTINGS = "site.toml"
 TLS = "tls.pem"

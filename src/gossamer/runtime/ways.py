@@ -12,7 +12,8 @@ from pathlib import Path
 from gossamer import __version__
 from gossamer.errors import ConfigurationError
 from gossamer.gossip.topology import SiteId
-from gossamer.runtime.federation_file import Federation, Member
+from gossamer.runtime.card import Member
+from gossamer.runtime.federation_file import Federation
 from gossamer.runtime.site_folder import SETTINGS, TLS, SiteFolder
 from gossamer.transport.base import Transport
 from gossamer.transport.combined import CombinedTransport

@@ -13,7 +13,8 @@ from gossamer import __version__
 from gossamer.data.dataset import DatasetWriter
 from gossamer.data.frame import Frame
 from gossamer.data.image import Image
-from gossamer.runtime.federation_file import add_site, new_federation, read_card, read_federation
+from gossamer.runtime.card import read_card
+from gossamer.runtime.federation_file import add_site, new_federation, read_federation
 from gossamer.runtime.site_folder import CARD, SiteSettings, init_site
 from gossamer.transport.grpc_lines import GrpcTransport, Peer
 from gossamer.transport.line_messages import PROTOCOLS, Hello

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 
 from gossamer import __version__
-from gossamer.runtime.federation_file import Member
+from gossamer.runtime.card import Member
 from gossamer.runtime.preflight.peers import Patience, check_peer
 from gossamer.runtime.site_folder import MailboxSettings
 from gossamer.transport import identity as identities

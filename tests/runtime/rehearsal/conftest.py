@@ -11,7 +11,8 @@ import pytest
 from gossamer.data.frame import Frame
 from gossamer.data.image import Image
 from gossamer.data.phantom import Patient
-from gossamer.runtime.federation_file import add_site, read_card, read_federation
+from gossamer.runtime.card import read_card
+from gossamer.runtime.federation_file import add_site, read_federation
 from gossamer.runtime.rehearsal import Rehearsal, patients, run
 from gossamer.runtime.site_folder import CARD, SETTINGS, SiteFolder, SiteSettings, init_site
 from gossamer.watch import Unwatched

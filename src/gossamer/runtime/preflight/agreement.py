@@ -6,7 +6,8 @@ from datetime import datetime
 from pathlib import Path
 
 from gossamer.errors import ConfigurationError, GossamerError, IdentityError
-from gossamer.runtime.federation_file import Federation, Member, read_federation
+from gossamer.runtime.card import Member
+from gossamer.runtime.federation_file import Federation, read_federation
 from gossamer.runtime.preflight.finding import Finding, fault, fault_of, ok, warning
 from gossamer.runtime.site_folder import ANNOUNCED, SiteFolder
 

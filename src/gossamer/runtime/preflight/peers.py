@@ -21,7 +21,8 @@ from gossamer.errors import (
     ProxyError,
 )
 from gossamer.gossip.topology import SiteId
-from gossamer.runtime.federation_file import Federation, Member
+from gossamer.runtime.card import Member
+from gossamer.runtime.federation_file import Federation
 from gossamer.runtime.preflight.finding import Finding, fault, fault_of, ok, warning
 from gossamer.runtime.preflight.proxy import proxy_for
 from gossamer.runtime.preflight.relay import check_relay

@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 
 from gossamer.errors import NobodyWaitsError, PeerError
-from gossamer.runtime.federation_file import Federation, Member
+from gossamer.runtime.card import Member
+from gossamer.runtime.federation_file import Federation
 from gossamer.runtime.preflight.finding import Finding, fault, fault_of, ok
 from gossamer.runtime.site_folder import RelaySettings
 from gossamer.transport.identity import Identity

@@ -13,7 +13,8 @@ from functools import partial
 
 from gossamer.errors import LineRefusedError, NoAnswerError, OtherFederationError
 from gossamer.gossip.topology import SiteId
-from gossamer.runtime.federation_file import Federation, Member
+from gossamer.runtime.card import Member
+from gossamer.runtime.federation_file import Federation
 from gossamer.runtime.preflight.bounded import ask
 from gossamer.runtime.preflight.finding import Finding, fault, fault_of
 from gossamer.runtime.preflight.peers import CHECK, DEFAULT_PATIENCE, Patience, check_peer
