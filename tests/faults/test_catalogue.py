@@ -324,16 +324,13 @@ def test_9_a_container_with_64_mb_of_shared_memory_trains_to_the_end(hospitals):
 
 @pytest.mark.usefixtures("quick_ends")
 def test_10_a_slow_sites_late_model_still_counts(hospitals, monkeypatch, tmp_path):
-    """C has most patients and is four times as slow as the others: its shares are taken in.
-
-    On a busy machine they come so late that the guard silences some of them (docs, robust mixing); never most.
-    """
+    """C has most patients and is ten times as slow as the others: its shares are taken in, and it is never silenced."""
     from gossamer.learn.trainer import SegmentationTrainer
 
     fit = SegmentationTrainer.fit
 
     def slowly_at_c(trainer, params, **rest):
-        time.sleep(1.5 if trainer._site == "C" else 0.3)
+        time.sleep(3.0 if trainer._site == "C" else 0.3)
         return fit(trainer, params, **rest)
 
     monkeypatch.setattr(SegmentationTrainer, "fit", slowly_at_c)
@@ -355,8 +352,7 @@ def test_10_a_slow_sites_late_model_still_counts(hospitals, monkeypatch, tmp_pat
     assert all(rows[name].shares["C"] >= rows["C"].rounds for name in "AB")
     assert (tables[0].absent, tables[0].away) == ((), {})
     refused = sum((Counter(run.status().refusals) for run in runs), Counter())
-    assert set(refused) <= {"GOS-502"}
-    assert refused["GOS-502"] < sum(rows[name].shares["C"] for name in "AB") / 2
+    assert not refused
     models = [read_model(run.model) for run in runs]
     assert models[0].record.sites == {"A": 2, "B": 2, "C": 5}
     for key, tensor in models[0].params.items():

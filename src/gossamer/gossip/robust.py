@@ -29,6 +29,7 @@ Where this departs from the paper
     Strikes: whoever is refused, or of whose difference less than half comes through, gets one, and loses one when it
     is not. From the third on it is not listened to for 2, 4, 8, ... of its shares. A site that hardly moves any more
     must not silence all others: here its own steps count once, and one peer alone gets no strike for its difference.
+    Nor must a site be silenced for being slow: a strike allows for the local phases since a peer was last heard.
 
 Notation: i this site, j a sender.
 """
@@ -183,7 +184,8 @@ class MixingGuard(ABC):
             most: the largest mass that each sender's share can have (``most_by_total``, ``most_by_schedule``).
             handed: what this site handed to others in the same exchange (``handed_over``).
             in_pairs: whether sites swap halves with one another by turns, without a common clock. Half of what a site
-                takes in is one peer's then, so tau depends neither on reach nor on when the peer was last heard.
+                takes in is one peer's then, so tau depends neither on reach nor on when the peer was last heard. A
+                strike depends on the latter.
         """
 
 
@@ -223,7 +225,8 @@ class ClippingGuard(MixingGuard):
             if not _record(state, sender).muted:
                 hard = reports[sender].factor < HARD
                 if not reason:  # of two alone nobody can say which of them is off
-                    hard &= len(said) > 1 and _through(norms[sender], all_alike, times * phases[sender]) < HARD
+                    since = _phases_since(state, sender)
+                    hard &= len(said) > 1 and _through(norms[sender], all_alike, times * since) < HARD
                 peers[sender] = _struck(peers[sender], hard=hard)
         reached = state.reached + _part(mine, heard)
         kept = heard if len(heard) == len(inbox) else {**_in_place(mine, inbox, heard, most, handed), **heard}
