@@ -12,7 +12,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, Exp
 from tests.dicom.phantom_series import FRAME, SERIES, STUDY, image_uid, write_multiframe, write_series
 from tests.dicom.phantom_structures import Drawn, box, put, write_structures
 
-from gossamer.dicom import headers
+from gossamer.dicom import headers, open_file
 from gossamer.dicom.headers import read_header, read_headers
 from gossamer.dicom.structure_set import read_structure_set
 from gossamer.errors import UnreadableImageError
@@ -230,7 +230,7 @@ def test_sequences_nested_without_end_refuse_the_file_alone(tmp_path):
 
 
 def test_a_deflate_bomb_is_refused_before_it_grows(tmp_path, monkeypatch):
-    monkeypatch.setattr(headers, "MAX_INFLATED_BYTES", 2**20)
+    monkeypatch.setattr(open_file, "MAX_INFLATED_BYTES", 2**20)
     packer = zlib.compressobj(9, wbits=-zlib.MAX_WBITS)
     filler = struct.pack("<HH2sHI", 9, 0x10, b"OB", 0, 2**21) + bytes(2**21)
     bomb = packer.compress(SOP + filler) + packer.flush()
@@ -282,7 +282,7 @@ def test_a_file_that_may_not_be_read_is_counted_as_unreadable(tmp_path, monkeypa
     def refuse(_path):
         raise PermissionError(13, "Permission denied", "Doe^Jane")
 
-    monkeypatch.setattr(headers, "_start", refuse)
+    monkeypatch.setattr(headers, "start_of", refuse)
     found = read_headers(tmp_path)
     assert [message.split("(")[1] for message in found.unreadable] == ["PermissionError); copy or export it again"] * 2
 

@@ -45,6 +45,11 @@ def mask_file(structure: str) -> str:
     return f"segmentations/{structure}.nii.gz"
 
 
+def unfinished_folder(place: Path) -> Path:
+    """Where the folder ``place`` grows until it is whole; who is killed meanwhile leaves it there."""
+    return place.with_name(f".{place.name}.unfinished")
+
+
 def read_finished_case(place: Path, made_from: str) -> Case | None:
     """The case in folder ``place`` if it was made from just this and its files are still whole, else None."""
     try:
@@ -94,7 +99,7 @@ def write_case(
     """
     require_safe_id(place.name)
     _check(place.name, image, masks, complete)
-    unfinished = place.with_name(f".{place.name}.unfinished")
+    unfinished = unfinished_folder(place)
     try:
         shutil.rmtree(unfinished, ignore_errors=True)
         (unfinished / "segmentations").mkdir(parents=True)

@@ -24,6 +24,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from gossamer.dicom.codes import shown_code
 from gossamer.dicom.rings import Ring, area, fill
 from gossamer.dicom.stack import SliceStack
 from gossamer.dicom.structure_set import CLOSED_TYPES, Contour, Roi, RoiState
@@ -164,7 +165,7 @@ def _closed_contours(roi: Roi, notes: _Notes) -> tuple[str, list[Contour]]:
 
 
 def _counted(kinds: Mapping[str, int]) -> str:
-    return ", ".join(f"{kinds[kind]} of type {kind[:20] or '(none)'}" for kind in sorted(kinds))
+    return ", ".join(f"{kinds[kind]} of type {shown_code('ContourGeometricType', kind)}" for kind in sorted(kinds))
 
 
 class _Images:

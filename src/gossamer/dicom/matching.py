@@ -19,6 +19,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 
+from gossamer.dicom.codes import shown_code
 from gossamer.dicom.filling import OFF_PLANE_MM
 from gossamer.dicom.stack import SliceStack
 from gossamer.dicom.structure_set import CLOSED_TYPES, StructureSet
@@ -281,6 +282,6 @@ def _why_lost(loser: StructureSet, chosen: StructureSet, named: Sequence[Structu
     if not any(loser is one for one in named):
         return "it has another label than was named"
     if _precedence(loser)[0] < _precedence(chosen)[0]:
-        own, other = (one.approval_status[:16] or "unknown" for one in (loser, chosen))
+        own, other = (shown_code("ApprovalStatus", one.approval_status) for one in (loser, chosen))
         return f"its approval status is {own}, that of another is {other}"
     return "another is newer"

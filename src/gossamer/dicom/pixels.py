@@ -25,7 +25,10 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
-from gossamer.dicom.headers import Header, Plane, ascii_of, bytes_of, foreign_errors_mapped, open_dicom, short_of
+from gossamer.dicom.codes import shown_code, shown_syntax
+from gossamer.dicom.elements import ascii_of, bytes_of, short_of
+from gossamer.dicom.headers import Header, Plane
+from gossamer.dicom.open_file import foreign_errors_mapped, open_dicom
 from gossamer.errors import UnreadableImageError
 from gossamer.units import AIR_HU
 
@@ -98,9 +101,8 @@ def check_scale(planes: Sequence[Plane]) -> None:
                 f"{plane.intercept:g}; export the series again"
             )
         if plane.unit not in ("", "HU"):
-            raise UnreadableImageError(
-                f"wanted HU; found values of Rescale Type {plane.unit[:16]}; choose the series with HU"
-            )
+            unit = shown_code("RescaleType", plane.unit)
+            raise UnreadableImageError(f"wanted HU; found values of Rescale Type {unit}; choose the series with HU")
 
 
 def is_whole(plane: Plane) -> bool:
@@ -176,7 +178,8 @@ def _check_description(header: Header, data: Dataset) -> None:
         )
     if not (shown := ascii_of(data, "PhotometricInterpretation")).startswith("MONOCHROME"):
         raise UnreadableImageError(
-            f"wanted grey values; found {shown[:16] or 'no Photometric Interpretation'}; export CT images, not pictures"
+            f"wanted grey values; found {shown_code('PhotometricInterpretation', shown)}; export CT images, "
+            "not pictures"
         )
 
 
@@ -193,12 +196,12 @@ def _plain(data: Dataset, shape: tuple[int, int, int]) -> NDArray[Any]:
 
 
 def _decompressed(data: Dataset, shape: tuple[int, int, int]) -> NDArray[Any]:
-    name = str(getattr(data.file_meta.TransferSyntaxUID, "name", ""))
+    syntax = str(data.file_meta.get("TransferSyntaxUID") or "")
     try:
         return np.asarray(pixel_array(data, raw=True)).reshape(shape)
     except (RuntimeError, NotImplementedError, ImportError) as error:  # what pydicom raises without a decoder
         raise UnreadableImageError(
-            f"wanted pixels that can be decompressed here; found {name[:60]}; export the series uncompressed"
+            f"wanted pixels that can be decompressed here; found {shown_syntax(syntax)}; export the series uncompressed"
         ) from error
 
 

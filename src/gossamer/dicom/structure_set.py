@@ -14,17 +14,14 @@ Messages and notes name a ROI by its number: its name is a hospital's text and m
 
 from __future__ import annotations
 
-import warnings
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import pydicom
 from numpy.typing import NDArray
 from pydicom.charset import convert_encodings
 from pydicom.dataelem import DataElement, RawDataElement
@@ -32,7 +29,9 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as DicomSequence
 from pydicom.uid import RTStructureSetStorage
 
-from gossamer.dicom.headers import FOREIGN_ERRORS, UNDEFINED_LENGTH, decoded
+from gossamer.dicom.codes import shown_code
+from gossamer.dicom.elements import UNDEFINED_LENGTH, decoded
+from gossamer.dicom.open_file import foreign_errors_mapped, open_dicom
 from gossamer.errors import UnreadableImageError
 
 Floats = NDArray[np.float64]
@@ -45,6 +44,12 @@ FEWEST_POINTS = 3
 
 NUMBER_CHARACTERS = b"0123456789+-.eE \\"
 """Of decimal strings and what separates them (PS3.5 6.2). ``float`` would take nan, inf and 1_0, too."""
+
+MAX_ITEMS = 100_000
+"""Of all sequences of a file: 50,000 contours with an image each, as 80 ROIs have on 300 slices twice over."""
+
+MAX_CONTOUR_BYTES = 2**22
+"""Of a contour's points as text: 90,000 points in full. They take ten times as much while they are read."""
 
 FARTHEST_MM = 1e5
 """Of a point from the origin; no patient is further away."""
@@ -184,30 +189,16 @@ def read_structure_set(path: Path) -> StructureSet:
 
     Source: DICOM PS3.3 C.8.8.5 (Structure Set), C.8.8.6 (ROI Contour), C.8.8.8 (RT ROI Observations).
     """
-    with _foreign_errors_mapped():
-        file = pydicom.dcmread(path, force=True)  # old exports lack the preamble; the SOP class decides
+    with foreign_errors_mapped():
+        file = open_dicom(path, None, max_items=MAX_ITEMS)  # old exports lack the preamble; the SOP class decides
         if _ascii(file, "SOPClassUID") != RTStructureSetStorage:
             raise UnreadableImageError(
                 "wanted a structure set (SOP class RT Structure Set Storage); found "
-                f"{_ascii(file, 'Modality')[:16] or 'no DICOM object'}; choose the RTSTRUCT file"
+                f"{shown_code('Modality', _ascii(file, 'Modality'), absent='no DICOM object')}; choose an RTSTRUCT"
             )
         for element in file.elements():
             _check_complete(element)
         return _structure_set(file)
-
-
-@contextmanager
-def _foreign_errors_mapped() -> Iterator[None]:
-    """Errors of pydicom become ours; its warnings of values against the standard are expected here and go nowhere."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)
-            yield
-    except FOREIGN_ERRORS as error:
-        # Only the kind of error: its text may hold the path, or a piece of the file.
-        raise UnreadableImageError(
-            f"wanted a structure set; found a file that cannot be read ({type(error).__name__}); export it again"
-        ) from error
 
 
 def _structure_set(file: Dataset) -> StructureSet:
@@ -339,7 +330,8 @@ def _contours(number: int, items: Sequence[Dataset]) -> tuple[list[Contour], str
     notes = [f"ROI {number}: contours of fewer than {FEWEST_POINTS} distinct points, skipped: {thin}"] if thin else []
     kinds = Counter(contour.kind for contour in contours)
     for kind in sorted(kinds.keys() - CLOSED_TYPES):
-        notes.append(f"ROI {number}: contours of type {kind[:20] or '(none)'}, which are not a volume: {kinds[kind]}")
+        said = shown_code("ContourGeometricType", kind)
+        notes.append(f"ROI {number}: contours of type {said}, which are not a volume: {kinds[kind]}")
     if interpolated := kinds["INTERPOLATED_PLANAR"]:
         notes.append(f"ROI {number}: contours of type INTERPOLATED_PLANAR, taken as CLOSED_PLANAR: {interpolated}")
     return contours, "", notes
@@ -362,8 +354,8 @@ def _points(item: Dataset) -> tuple[Floats, str]:
     """
     none = np.empty((0, 3))
     data = _raw(item, "ContourData").strip(b" \0")
-    if strange := data.translate(None, NUMBER_CHARACTERS):
-        return none, f"wanted decimal numbers; found {len(strange)} characters that no finite number has"
+    if wrong := _why_no_numbers(data):
+        return none, wrong
     try:
         values = np.array(list(map(float, data.decode("ascii").split("\\"))))
     except ValueError:
@@ -376,6 +368,14 @@ def _points(item: Dataset) -> tuple[Floats, str]:
     if claimed is not None and claimed * 3 != len(values):
         return none, f"wanted the {claimed} points that it claims; found {len(values) / 3:g}"
     return values.reshape(-1, 3), ""
+
+
+def _why_no_numbers(data: bytes) -> str:
+    if len(data) > MAX_CONTOUR_BYTES:
+        return f"wanted at most {MAX_CONTOUR_BYTES / 2**20:.0f} MiB of points; found {len(data) / 2**20:,.1f} MiB"
+    if strange := data.translate(None, NUMBER_CHARACTERS):
+        return f"wanted decimal numbers; found {len(strange)} characters that no finite number has"
+    return ""
 
 
 def _encloses(points: Floats) -> bool:

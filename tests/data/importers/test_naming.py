@@ -2,7 +2,8 @@
 
 import pytest
 
-from gossamer.data.importers.naming import read_names, standard_names
+from gossamer.data.derived import operands
+from gossamer.data.importers.naming import read_names, read_names_file, standard_names
 from gossamer.errors import ConfigurationError, DatasetError, UnknownKeyError, UnknownStructureError
 
 
@@ -66,3 +67,36 @@ def test_a_missing_file_of_names_is_refused_without_its_path(names_file):
     ) as caught:
         read_names(names_file)
     assert "Doe" not in str(caught.value)
+
+
+def test_derived_structures_stand_beside_the_names(names_file):
+    names_file.write_text('[names]\nOHRSP = "Parotid_L"\n[derived]\nLungs = "Lung_L + \'Lunge re\'"\n')
+    file = read_names_file(names_file)
+    assert file.names == {"OHRSP": "Parotid_L"}
+    assert [(one.name, one.own) for one in operands(file.formulas["Lungs"])] == [("Lung_L", False), ("Lunge re", True)]
+    with pytest.raises(ConfigurationError, match="found 1 derived structures, which are made of DICOM"):
+        read_names(names_file)
+
+
+@pytest.mark.parametrize(
+    ("content", "error", "message"),
+    [
+        ('Lungs = "Lung_L + "', ConfigurationError, "derived Lungs: wanted a structure's name, .* at character 10"),
+        ('SpinalCord_PRV05 = "SpinalCord + 5 mm"', UnknownStructureError, "names file, derived: .*_PRV05"),
+        (
+            'Lungs = "Lunge_li + Lung_R"',
+            UnknownStructureError,
+            r"derived Lungs \(put own names in quotes\): .*Lunge_li",
+        ),
+        (
+            'Lungs = "Lungs - Heart"',
+            ConfigurationError,
+            "wanted structures that are drawn, or derived before it; found",
+        ),
+        ('Heart = "Lungs"\nLungs = "Lung_L + Lung_R"', ConfigurationError, "derived before it; found Lungs"),
+    ],
+)
+def test_a_formula_that_is_wrong_says_where(names_file, content, error, message):
+    names_file.write_text(f"[derived]\n{content}\n")
+    with pytest.raises(error, match=message):
+        read_names_file(names_file)

@@ -1,6 +1,5 @@
 """Importing goes on where it was stopped, sets a bad case aside, and ends when too many are bad or a worker dies."""
 
-import json
 import multiprocessing
 import os
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ import pytest
 from gossamer.data.dataset import Dataset
 from gossamer.data.frame import Frame
 from gossamer.data.image import Image
+from gossamer.data.importers import run
 from gossamer.data.importers.label_map import LabelMapCase
 from gossamer.data.importers.run import import_cases
 from gossamer.data.importers.source import CaseLeftOutError, CaseSource, LoadedCase
@@ -24,7 +24,6 @@ from gossamer.errors import (
     NoTrainingCaseError,
     TooManyBadCasesError,
     UnreadableImageError,
-    WorkerError,
 )
 
 LOADED: list[str] = []
@@ -235,7 +234,7 @@ def test_a_full_disk_ends_the_run_and_the_next_goes_on(tmp_path, monkeypatch):
     imported.datasets[0].verify()
 
 
-def test_a_worker_that_is_killed_ends_the_run_with_advice_and_loses_no_finished_case(tmp_path, write_patient):
+def test_a_killed_worker_and_a_case_without_end_cost_that_case_alone(tmp_path, write_patient, monkeypatch):
     for n in range(3):
         write_patient(tmp_path / f"p{n}_ct.nii.gz", tmp_path / f"p{n}_oar.nii.gz")
     (tmp_path / "p1_ct.nii.gz").rename(tmp_path / "kept.nii.gz")
@@ -248,17 +247,24 @@ def test_a_worker_that_is_killed_ends_the_run_with_advice_and_loses_no_finished_
         for n in range(3)
     ]  # fmt: skip
 
-    def kill_the_workers(_case_id):
-        for worker in multiprocessing.active_children():
+    def kill_the_workers(case_id):
+        for worker in multiprocessing.active_children() if case_id == "p0" else ():
             worker.kill()
 
-    with pytest.raises(WorkerError, match=r"wanted 2 workers to import; found one that was killed, .* --workers 1"):
-        import_cases(listed, tmp_path / "out", workers=2, on_case=kill_the_workers)
-    assert json.loads((tmp_path / "out/A/p0/case.json").read_text())["case"]["id"] == "p0"
+    left = tmp_path / "out/A/.p1.unfinished"  # as of a worker that was killed while it wrote
+    left.mkdir(parents=True)
+    monkeypatch.setattr(run, "SHORTEST_S", 2.0)
+    imported = import_cases(listed, tmp_path / "out", workers=2, on_case=kill_the_workers, max_set_aside=0.5)
+    [dataset] = imported.datasets
+    assert [case.id for case in dataset.cases] == ["p0", "p2"]
+    [bad] = dataset.set_aside
+    assert bad.reason.startswith(
+        "case p1: wanted a case that can be read within its bounds; found that it takes more than 2 s; export its files"
+    )
+    assert not left.exists()
     (tmp_path / "kept.nii.gz").replace(tmp_path / "p1_ct.nii.gz")
     imported = import_cases(listed, tmp_path / "out")
-    assert imported.kept >= 1
-    assert [case.id for case in imported.datasets[0].cases] == ["p0", "p1", "p2"]
+    assert (imported.kept, imported.written) == (2, 1)
     imported.datasets[0].verify()
 
 
