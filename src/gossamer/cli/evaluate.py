@@ -10,8 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+DOSE_FIGURES = ("D_mean", "D0.03cc")
+"""Unless told otherwise."""
+
 if TYPE_CHECKING:
     from gossamer.cli.console import Teller
+    from gossamer.evaluate.dose_effect import DoseEffect
+    from gossamer.evaluate.dose_metrics import DoseMetric
     from gossamer.evaluate.folders import Comparison, OrganResult
 
 
@@ -30,35 +35,68 @@ def evaluate(
     ),
     output: Path | None = typer.Option(None, "--output", "-o", help="CSV file: a row for each case and organ."),
     metric: list[str] = typer.Option(
-        ["dsc", "surface_dsc", "hd95_mm"], "--metric", help="dsc, surface_dsc or hd95_mm (mm); may be repeated."
+        ["dsc", "surface_dsc", "hd95_mm"],
+        "--metric",
+        help="dsc, surface_dsc, hd95_mm, or added path length: apl_mm, apl_tolerance_mm, apl_share; may be repeated.",
+    ),
+    dose: Path | None = typer.Option(
+        None,
+        "--dose",
+        exists=True,
+        file_okay=False,
+        help="Folder of doses: <case>.nii.gz or <case>_dose.nii.gz (Gy), <case>.dcm (RTDOSE), or <case>/ with DICOM.",
+    ),
+    dvh: list[str] = typer.Option(
+        [],
+        "--dvh",
+        help="With --dose: D_mean, D0.03cc, D95%, V20Gy (in %), V20Gycc and the like; may be repeated. "
+        "D_mean and D0.03cc, unless told otherwise.",
     ),
     split: str | None = typer.Option(
         None, "--split", help="Score all of a dataset's cases of this split; one without a prediction counts as missed."
     ),
     as_json: bool = typer.Option(False, "--json", help="Print the tables as JSON."),
 ) -> None:
-    """Score predictions: a table per case and organ, and means with 95 % intervals."""
+    """Score predictions: a table per case and organ, and means with 95 % intervals; with --dose also dose figures."""
     from gossamer.atomic import write_atomically
     from gossamer.cli.console import Teller
-    from gossamer.evaluate.folders import compare, score_case
-    from gossamer.evaluate.metrics import check_metrics
+    from gossamer.cli.dose_table import dose_document, say_what_is_unknown
+    from gossamer.cli.doses import Doses
+    from gossamer.errors import UsageError
+    from gossamer.evaluate.dose_effect import dose_effect
+    from gossamer.evaluate.dose_metrics import parse_dose_metrics
+    from gossamer.evaluate.folders import compare, read_organs, score_organ
+    from gossamer.evaluate.metrics import ALL_METRICS, check_metrics
     from gossamer.evaluate.summary import to_csv
 
-    metrics = check_metrics(metric)
+    if dvh and dose is None:
+        raise UsageError("wanted doses for the figures of --dvh; found no --dose; name the folder of doses with --dose")
+    metrics, figures = check_metrics(metric, ALL_METRICS), parse_dose_metrics(dvh or DOSE_FIGURES) if dose else ()
     teller = Teller()
+    doses = Doses(dose, teller) if dose else None
     comparison = compare(predictions, reference, split)
     _say_what_is_left_out(comparison, teller, counted=split is not None)
     results: list[OrganResult] = []
+    effects: list[DoseEffect] = []
     with teller.task("scoring", total=len(comparison.cases)) as task:
         for case in comparison.cases:
-            results.extend(score_case(comparison, case, metrics))
+            grid = doses.of(case.id) if doses else None
+            for masks in read_organs(comparison, case):
+                results.append(score_organ(masks, metrics))
+                if grid is not None:
+                    effects.append(dose_effect(masks, grid, figures))
             task.advance(1, case.id)
+    if doses is not None:
+        say_what_is_unknown(effects, doses, teller)
     if output is not None:
-        write_atomically(output, to_csv(results, metrics))
+        write_atomically(output, to_csv(results, metrics, effects, figures))
     if as_json:
-        typer.echo(json.dumps(_document(results, comparison, metrics), indent=2, allow_nan=False))
+        document = _document(results, comparison, metrics)
+        if doses is not None:
+            document["dose"] = dose_document(effects, figures, doses.lacking)
+        typer.echo(json.dumps(document, indent=2, allow_nan=False))
     else:
-        _print_tables(results, metrics)
+        _print_tables(results, metrics, effects, figures)
 
 
 def _say_what_is_left_out(comparison: Comparison, teller: Teller, *, counted: bool) -> None:
@@ -105,10 +143,13 @@ def _document(results: Sequence[OrganResult], comparison: Comparison, metrics: S
     }
 
 
-def _print_tables(results: Sequence[OrganResult], metrics: Sequence[str]) -> None:
+def _print_tables(
+    results: Sequence[OrganResult], metrics: Sequence[str], effects: Sequence[DoseEffect], figures: Sequence[DoseMetric]
+) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from gossamer.cli.dose_table import print_dose_tables
     from gossamer.evaluate.summary import by_organ, overall
 
     # Not a terminal: as wide as need be, so that no line of a log or a pipe is folded.
@@ -133,6 +174,8 @@ def _print_tables(results: Sequence[OrganResult], metrics: Sequence[str]) -> Non
         intervals = (overall(results, m, average) for m in metrics)
         means.add_row(average, *(f"{_text(i.estimate)} [{_text(i.low)}, {_text(i.high)}]" for i in intervals))
     console.print(means, markup=False)
+    if figures:
+        print_dose_tables(console, effects, figures)
 
 
 def _text(value: float | None) -> str:

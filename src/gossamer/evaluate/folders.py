@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gossamer.data.dataset import Dataset
+from gossamer.data.frame import Frame
 from gossamer.data.image import read_label_map, read_mask_nifti
 from gossamer.errors import DatasetError, UsageError
 from gossamer.evaluate.predicted import mask_files, read_record
@@ -37,6 +39,25 @@ class OrganResult:
     organ: str
     tolerance_mm: float
     score: Score
+
+
+@dataclass(frozen=True, eq=False)
+class OrganMasks:
+    """The two masks of one organ of one case.
+
+    Attributes:
+        case: the case.
+        organ: TG-263 name.
+        prediction: bool [z, y, x]; empty where the organ was missed.
+        reference: bool [z, y, x].
+        frame: where both lie.
+    """
+
+    case: str
+    organ: str
+    prediction: NDArray[np.bool_]
+    reference: NDArray[np.bool_]
+    frame: Frame
 
 
 @dataclass(frozen=True)
@@ -92,13 +113,12 @@ def compare(predictions: Path, reference: Path, split: str | None = None) -> Com
     )
 
 
-def score_case(comparison: Comparison, case: ReferenceCase, metrics: Sequence[str]) -> Iterator[OrganResult]:
-    """Score the organs of one case.
+def read_organs(comparison: Comparison, case: ReferenceCase) -> Iterator[OrganMasks]:
+    """Read the masks of one case, organ by organ.
 
     Args:
         comparison: that the case belongs to.
         case: one of its cases.
-        metrics: keys of ``gossamer.evaluate.metrics.METRICS``.
 
     Raises:
         UnreadableImageError: a mask cannot be read.
@@ -114,9 +134,20 @@ def score_case(comparison: Comparison, case: ReferenceCase, metrics: Sequence[st
             prediction = read_mask_nifti(predicted[organ], frame, f"case {case.id}, predicted {organ}")
         else:
             prediction = np.zeros_like(reference)
-        tau_mm = tolerance_mm(organ)
-        score = score_masks(prediction, reference, frame.spacing_mm, tau_mm, metrics)
-        yield OrganResult(case.id, organ, tau_mm, score)
+        yield OrganMasks(case.id, organ, prediction, reference, frame)
+
+
+def score_organ(masks: OrganMasks, metrics: Sequence[str]) -> OrganResult:
+    """Score one organ; ``metrics`` are keys of ``gossamer.evaluate.metrics.ALL_METRICS``."""
+    tau_mm = tolerance_mm(masks.organ)
+    score = score_masks(masks.prediction, masks.reference, masks.frame.spacing_mm, tau_mm, metrics)
+    return OrganResult(masks.case, masks.organ, tau_mm, score)
+
+
+def score_case(comparison: Comparison, case: ReferenceCase, metrics: Sequence[str]) -> Iterator[OrganResult]:
+    """Score the organs of one case; arguments and errors as of :func:`read_organs` and :func:`score_organ`."""
+    for masks in read_organs(comparison, case):
+        yield score_organ(masks, metrics)
 
 
 def _known_organs(folder: Path) -> set[str]:

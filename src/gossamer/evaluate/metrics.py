@@ -1,4 +1,4 @@
-"""Agreement of two masks: DSC, surface DSC at a tolerance, HD95.
+"""Agreement of two masks: DSC, surface DSC at a tolerance, HD95; and the work of correcting one: added path length.
 
 Empty masks have defined values; nan means *excluded from the score*, never zero and never one:
 
@@ -10,6 +10,8 @@ drawn      empty       0     0            nan    scored, and as missed
 empty      drawn       nan   nan          nan    false positive
 empty      empty       nan   nan          nan    nothing
 =========  ==========  ====  ===========  =====  =========================
+
+Of a missed organ the whole contour is to be added; of one that the reference lacks the added path length is nan.
 
 The caller sees to it that an empty reference means absent: an organ that was not drawn is not scored at all.
 """
@@ -26,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gossamer.errors import GeometryMismatchError, UnknownMetricError
+from gossamer.evaluate.path_length import added_path_length_mm, path_length_mm
 from gossamer.evaluate.surface import SurfaceDistances, surface_distances
 from gossamer.units import ZYX
 
@@ -162,6 +165,25 @@ def _hd95_mm(pair: MaskPair) -> float:
     )
 
 
+def _apl_mm(pair: MaskPair) -> float:
+    return _added_mm(pair, 0.0)
+
+
+def _apl_tolerance_mm(pair: MaskPair) -> float:
+    return _added_mm(pair, pair.tolerance_mm + _TIE_MM)
+
+
+def _apl_share(pair: MaskPair) -> float:
+    """The added path length over the length of the reference's contour."""
+    return _added_mm(pair, 0.0) / path_length_mm(pair.reference, pair.spacing_mm) if pair.reference_voxels else math.nan
+
+
+def _added_mm(pair: MaskPair, tolerance_mm: float) -> float:
+    if not pair.reference_voxels:
+        return math.nan
+    return added_path_length_mm(pair.prediction, pair.reference, pair.spacing_mm, tolerance_mm)
+
+
 def _percentile_by_area(distances_mm: NDArray[np.float64], areas_mm2: NDArray[np.float64], share: float) -> float:
     """The smallest distance within which at least ``share`` of the area lies."""
     order = np.argsort(distances_mm)
@@ -175,19 +197,31 @@ METRICS: Mapping[str, Callable[[MaskPair], float]] = {
     "surface_dsc": _surface_dice,
     "hd95_mm": _hd95_mm,
 }
-"""Every metric by its name in study files and tables."""
+"""The metrics of a study, by their names in its files and tables."""
+
+ALL_METRICS: Mapping[str, Callable[[MaskPair], float]] = {
+    **METRICS,
+    "apl_mm": _apl_mm,
+    "apl_tolerance_mm": _apl_tolerance_mm,
+    "apl_share": _apl_share,
+}
+"""Those, and what is only taken where it is asked for."""
 
 
-def check_metrics(names: Iterable[str]) -> tuple[str, ...]:
+def check_metrics(names: Iterable[str], valid: Iterable[str] = tuple(METRICS)) -> tuple[str, ...]:
     """The names, if each is a metric.
+
+    Args:
+        names: to be checked.
+        valid: those that there are; a study's, or ``ALL_METRICS``.
 
     Raises:
         UnknownMetricError: one is not; the message names the nearest and all valid ones.
     """
-    names = tuple(names)
+    names, valid = tuple(names), tuple(valid)
     for name in names:
-        if name not in METRICS:
-            near = difflib.get_close_matches(name.lower(), METRICS, n=1, cutoff=0.3)
+        if name not in valid:
+            near = difflib.get_close_matches(name.lower(), valid, n=1, cutoff=0.3)
             hint = f"did you mean {near[0]!r}? " if near else ""
-            raise UnknownMetricError(f"wanted a metric; found {name!r}; {hint}valid metrics are {', '.join(METRICS)}")
+            raise UnknownMetricError(f"wanted a metric; found {name!r}; {hint}valid metrics are {', '.join(valid)}")
     return names

@@ -3,6 +3,7 @@
 ::
 
     <case>/segmentations/<structure>.nii.gz   one mask for each structure that was found
+          /RTSTRUCT-<key>.dcm, SEG-<key>.dcm  instead of masks, where a DICOM series was contoured so
           /labelmap.nii.gz                    on request: one label a voxel
           /prediction.json                    which model, which image, which structures were not found
 """
@@ -12,7 +13,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, NonNegativeFloat, NonNegativeInt
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt
 
 from gossamer.documents import parse_json
 from gossamer.errors import ConfigurationError, DatasetError
@@ -41,7 +42,13 @@ class PredictionRecord(BaseModel):
     Attributes:
         gossamer_version: that predicted.
         model_sha256: of the model file.
-        image_sha256: of the CT's file.
+        image_sha256: of the CT's file; of a DICOM series, of its files' SHA-256 in the order of the slices.
+        form: what was written.
+        series_sha256: of the Series Instance UID, if it was a DICOM series.
+        sop_instance_uid: of the structure set or segmentation.
+        smooth_mm: smoothing that was asked for.
+        smoothed_mm: how far it moved a point, by the structure's name in the file.
+        notes: what a user should know.
         volumes_ml: of each structure of the model; 0 where it was not found and has no file.
         label_map: of the label map, if there is one.
         intended_use: the model's.
@@ -53,6 +60,12 @@ class PredictionRecord(BaseModel):
     gossamer_version: str
     model_sha256: str
     image_sha256: str
+    form: Literal["nifti", "rtstruct", "seg"] = "nifti"
+    series_sha256: str = ""
+    sop_instance_uid: str = ""
+    smooth_mm: NonNegativeFloat = 0.0
+    smoothed_mm: dict[str, NonNegativeFloat] = Field(default_factory=dict)
+    notes: tuple[str, ...] = ()
     volumes_ml: dict[str, NonNegativeFloat]
     label_map: LabelMapRecord | None = None
     intended_use: str

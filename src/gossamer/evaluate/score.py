@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from gossamer.evaluate.metrics import METRICS, MaskPair, check_metrics
+from gossamer.evaluate.metrics import ALL_METRICS, METRICS, MaskPair, check_metrics
 from gossamer.units import ZYX
 
 Outcome = Literal["scored", "missed", "false positive", "absent"]
@@ -51,15 +51,15 @@ def score_masks(
         prediction: bool [z, y, x].
         reference: bool [z, y, x].
         spacing_mm: voxel spacing along z, y, x.
-        tolerance_mm: for the surface DSC; see ``gossamer.evaluate.tolerance``.
-        metrics: keys of ``METRICS``.
+        tolerance_mm: for the surface DSC and the added path length; see ``gossamer.evaluate.tolerance``.
+        metrics: keys of ``ALL_METRICS``.
 
     Raises:
         GeometryMismatchError: the masks differ in shape.
         UnknownMetricError: a metric does not exist.
     """
     pair = MaskPair(prediction, reference, spacing_mm, tolerance_mm)
-    values = {name: METRICS[name](pair) for name in check_metrics(metrics)}
+    values = {name: ALL_METRICS[name](pair) for name in check_metrics(metrics, ALL_METRICS)}
     return Score(values, pair.reference_voxels, pair.predicted_voxels)
 
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gossamer.evaluate.dose_effect import DoseEffect, dose_columns
+from gossamer.evaluate.dose_metrics import DoseMetric
 from gossamer.evaluate.folders import OrganResult
 from gossamer.evaluate.intervals import Average, Interval, mean_interval
 from gossamer.evaluate.score import mean_of
@@ -64,23 +66,43 @@ def overall(results: Sequence[OrganResult], metric: str, average: Average) -> In
     return mean_interval(scores, [""] * len(cases), np.random.default_rng(_SEED), average=average)
 
 
-def to_csv(results: Iterable[OrganResult], metrics: Sequence[str]) -> str:
-    """A line for each case and organ; a metric without a value is an empty field."""
+def to_csv(
+    results: Iterable[OrganResult],
+    metrics: Sequence[str],
+    effects: Iterable[DoseEffect] = (),
+    figures: Sequence[DoseMetric] = (),
+) -> str:
+    """A line for each case and organ; a metric without a value is an empty field.
+
+    Args:
+        results: what is written.
+        metrics: of the results.
+        effects: dose figures of the same cases and organs, as far as they have a dose.
+        figures: of the effects; without them no columns of doses are written.
+    """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["case", "organ", *metrics, "tolerance_mm", "reference_voxels", "predicted_voxels", "outcome"])
+    doses = {(effect.case, effect.organ): effect.fields(figures) for effect in effects}
+    columns = dose_columns(figures) if figures else ()
+    writer.writerow(
+        ["case", "organ", *metrics, "tolerance_mm", "reference_voxels", "predicted_voxels", "outcome", *columns]
+    )
     for result in results:
-        score = result.score
-        values = ["" if math.isnan(score.values[metric]) else score.values[metric] for metric in metrics]
+        score, dose = result.score, doses.get((result.case, result.organ), {})
         writer.writerow(
             [
                 result.case,
                 result.organ,
-                *values,
+                *(_field(score.values[metric]) for metric in metrics),
                 result.tolerance_mm,
                 score.reference_voxels,
                 score.predicted_voxels,
                 score.outcome,
+                *(_field(dose.get(column, math.nan)) for column in columns),
             ]
         )
     return text.getvalue()
+
+
+def _field(value: float) -> float | str:
+    return "" if math.isnan(value) else value
