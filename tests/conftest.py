@@ -235,3 +235,32 @@ def quick_intervals(monkeypatch):
 
     monkeypatch.setattr(comparison, "RESAMPLES", 200)
     monkeypatch.setattr(comparison, "PART_RESAMPLES", 100)
+
+
+@pytest.fixture
+def lying_patient():
+    """A head and neck of 100 x 200 x 300 mm in air, at 5 mm, and its organs: alike left and right, spine behind."""
+    from gossamer.data.frame import Frame
+    from gossamer.data.image import Image
+
+    z, y, x = np.indices((20, 40, 60))
+    round_ = ((y - 20) / (14 - 0.3 * z)) ** 2 + ((x - 29.5) / (24 - 0.6 * z)) ** 2
+    hu = np.full(z.shape, -1000.0)
+    hu[round_ < 1] = -100
+    hu[round_ < 0.8] = 50
+    hu[(abs(y - 11) < 4) & (abs(x - 29.5) < 5) & (z >= 4) & (z < 10)] = 700
+    hu[(abs(y - 18) < 2) & (abs(x - 29.5) < 3)] = -1000
+    hu[(abs(y - 26) < 4) & (abs(x - 29.5) < 4)] = 500
+    hu += np.random.default_rng(0).normal(0, 10, z.shape)
+    boxes = {  # z, y, x; 0.125 ml a voxel
+        "Brainstem": np.s_[11:19, 22:27, 27:32],
+        "SpinalCord": np.s_[:11, 25:29, 28:32],
+        "Parotid_L": np.s_[8:16, 19:24, 38:43],
+        "Parotid_R": np.s_[8:16, 19:24, 17:22],
+        "Bone_Mandible": np.s_[4:10, 8:15, 25:35],
+    }
+    masks = {name: np.zeros(z.shape, dtype=bool) for name in boxes}
+    for name, box in boxes.items():
+        masks[name][box] = True
+    image = Image(np.rint(hu).astype(np.int16), Frame.canonical(z.shape, (5.0, 5.0, 5.0), (0.0, 0.0, 0.0)))
+    return SimpleNamespace(image=image, masks=masks)

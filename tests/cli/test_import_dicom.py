@@ -64,11 +64,19 @@ def test_names_are_suggested_confirmed_and_the_patients_imported(gossamer, expor
     status, said, _ = gossamer(*arguments, "--json")
     assert status in (0, None)
     cases = json.loads(said)["cases"]
+    report = (out / "north-import.json").read_text()
+    assert json.loads(report)["cases"] == cases
+    assert str(tmp_path) not in report
+    assert "Leber" not in report
     assert [case["drawn"] for case in cases] == [["Liver"]] * 3
     dataset = Dataset.open(out / "north")
     assert {case.id for case in dataset.cases} == {case["case"] for case in cases}
 
+    [same] = json.loads(said)["same_ct"]
+    assert [case["case"] for case in same] == [case.id for case in dataset.cases]
+
     status, _, err = gossamer(*arguments)
+    assert "The same CT, voxel for voxel, in 3 cases, of which some train and some are to be scored: " in err
     assert "Nothing to do: 3 cases were imported before." in err
 
 

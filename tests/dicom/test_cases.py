@@ -173,6 +173,78 @@ def test_uneven_slices_are_carried_onto_an_even_grid_with_their_masks(tmp_path):
     assert any("unevenly spaced" in note for note in loaded.notes)
 
 
+def test_a_derived_structure_is_made_of_standard_and_own_names_and_complete_if_they_are(tmp_path):
+    write_ct(tmp_path)
+    lung, target = organ(1, "Lung_L", (20, 33)), organ(2, "planted target", (24, 27))
+    write_set(tmp_path, [lung, target, organ(3, "Spleen", (5, 9), slices=(0, 1))])
+    derived = {"Heart": "Lung_L - 'planted target'", "Liver": "Spleen + 3 mm", "Bladder": "'planted absence'"}
+    loaded = cases(tmp_path, derived=derived)[0].load()
+    expected = np.zeros(SHAPE, bool)
+    expected[1:4, 10:14, 20:34] = True
+    expected[1:4, 10:14, 24:28] = False
+    assert (loaded.masks["Heart"] == expected).all()
+    assert set(loaded.masks) == {"Lung_L", "Spleen", "Heart", "Liver"}
+    assert set(loaded.complete) == {"Lung_L", "Heart"}
+    assert "Bladder: not derived, since a ROI of its formula is not drawn" in loaded.notes
+    assert "planted" not in " ".join(loaded.notes)
+
+
+def test_contours_that_lie_in_each_other_are_told(tmp_path):
+    write_ct(tmp_path)
+    write_set(tmp_path, [organ(1, "Liver", (5, 30)), organ(2, "Stomach", (5, 30)), organ(3, "Spleen", (8, 20))])
+    notes = " ".join(cases(tmp_path)[0].load().notes)
+    assert "Liver and Stomach are the same contour, voxel for voxel" in notes
+    assert "100% of Spleen lies in Liver" in notes
+
+
+def second_plan(folder, **changed):
+    """Another CT of the same patient, in a frame of reference of its own, with another organ drawn."""
+    uids = {"series_uid": "1.2.3.22", "study_uid": "1.2.3.21", "frame_uid": "1.2.3.23"}
+    write_ct(folder, **uids)
+    spleen = organ(1, "Spleen", (28, 33))
+    spleen.frame_uid = uids["frame_uid"]
+
+    def rename(file):
+        file.SOPInstanceUID = "1.2.3.99"
+
+    write_set(folder, [spleen], name="rs2.dcm", change=rename, **uids, **changed)
+
+
+def test_a_patient_planned_on_two_cts_gives_two_cases_of_one_split(tmp_path):
+    write_ct(tmp_path)
+    write_set(tmp_path, [organ(1, "Liver", (5, 9))])
+    second_plan(tmp_path)
+    others = [f"1.2.4.{n}" for n in range(3)]
+    for n, other in enumerate(others):
+        uids = {"series_uid": f"{other}.2", "study_uid": f"{other}.1", "frame_uid": f"{other}.3"}
+        write_ct(tmp_path, patient=f"Roe^{n}", shape=(1, 30, 40), voxels=None, **uids)
+    for seed in range(4):
+        found = cases(tmp_path, val_fraction=0.5, seed=seed)
+        pseudonym = KEY.of("ID of Doe^Jane")
+        planned = [case for case in found if case.id.startswith(pseudonym)]
+        assert [case.id for case in planned] == [pseudonym, f"{pseudonym}-2"]
+        assert len({case.split for case in planned}) == 1
+        assert [case.split for case in found].count("val") >= 2
+    assert [set(case.load().masks) for case in planned] == [{"Spleen"}, {"Liver"}]  # in the order of the frames' UIDs
+
+
+def test_a_second_ct_without_a_structure_set_makes_no_second_case(tmp_path):
+    write_ct(tmp_path)
+    write_set(tmp_path, [organ(1, "Liver", (5, 9))])
+    write_ct(tmp_path, series_uid="1.2.3.22", study_uid="1.2.3.21", frame_uid="1.2.3.0")
+    [case] = cases(tmp_path)
+    assert (case.id, set(case.load().masks)) == (KEY.of("ID of Doe^Jane"), {"Liver"})
+
+
+def test_the_same_images_under_two_patient_ids_are_told(tmp_path):
+    write_ct(tmp_path / "a")
+    write_ct(tmp_path / "b", patient="Roe^Rick")
+    found = dicom_cases(tmp_path, "north", {}, KEY, val_fraction=0.0, seed=0, score_cut=False)
+    [said] = found.shared
+    assert said.startswith("5 CT images stand under 2 Patient IDs, those of ")
+    assert all(KEY.of(f"ID of {name}") in said for name in ("Doe^Jane", "Roe^Rick"))
+
+
 def test_nothing_written_holds_what_a_hospital_wrote(tmp_path):
     write_ct(tmp_path / "in" / "Doe Jane", PatientBirthDate="19450508", InstitutionName="Planted Hospital")
     write_set(tmp_path / "in", [organ(1, "Liver", (5, 9)), organ(2, "planted roi", (28, 33))], label="planted set")

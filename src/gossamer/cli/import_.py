@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -150,21 +151,24 @@ def dicom(
 ) -> None:
     """Import CT series with the RT structure sets that were drawn on them; patients get pseudonyms.
 
-    Taken are ROIs with a standard name, and those that a names file gives one: see gossamer names suggest.
+    Taken are ROIs with a standard name, and those that a names file gives one: see gossamer names suggest. What became
+    of each patient is printed, and written as OUT/<site>-import.json.
     """
     from gossamer.cli.console import Teller
+    from gossamer.data.importers.naming import NamesFile, read_names_file
     from gossamer.dicom.cases import dicom_cases
     from gossamer.dicom.pseudonyms import Pseudonyms
 
-    own = _own_names(names)
+    own = NamesFile() if names is None else read_names_file(names)
     out.mkdir(parents=True, exist_ok=True)
     pseudonyms = Pseudonyms.kept_in(key or out / "pseudonyms.key")
     with Teller().task("Reading headers", 1.0) as task:
         found = dicom_cases(
             folder,
             site,
-            own,
+            own.names,
             pseudonyms,
+            derived=own.derived,
             label=label,
             val_fraction=val_fraction,
             seed=seed,
@@ -176,7 +180,36 @@ def dicom(
         Teller().say(f"Left out: {message}")
     if found.repeated:
         Teller().say(f"Taken once: {found.repeated} files that are equal to another.")
-    _import(found.cases, out, public=False, max_set_aside=max_set_aside, workers=workers, json=json, by_case=True)
+    for message in found.shared:
+        Teller().say(message)
+    counts = {"not_dicom": found.not_dicom, "repeated": found.repeated}
+    files = {"shared": list(found.shared), "unreadable": list(found.unreadable), **counts}
+    report = Report(out / f"{site}-import.json", {"files": files})
+    _import(found.cases, out, public=False, max_set_aside=max_set_aside, workers=workers, json=json, report=report)
+
+
+@dataclass(frozen=True)
+class Report:
+    """A report patient by patient, written beside the dataset; it holds no text of the hospital's, and no path.
+
+    Attributes:
+        path: of the JSON file.
+        files: what is to be said of the files.
+    """
+
+    path: Path
+    files: Mapping[str, Any]
+
+    def write(self, imported: Imported) -> None:
+        """Write what became of each patient, whether or not the import ends well."""
+        from json import dumps
+
+        from gossamer.atomic import write_atomically
+
+        document = {**_summary(imported), "cases": _cases_of(imported), **self.files}
+        for site in document["sites"]:
+            del site["folder"]  # may be named after anything
+        write_atomically(self.path, dumps(document, indent=1) + "\n")
 
 
 def _own_names(path: Path | None) -> dict[str, str]:
@@ -193,9 +226,9 @@ def _import(
     max_set_aside: float,
     workers: int,
     json: bool,
-    by_case: bool = False,
+    report: Report | None = None,
 ) -> None:
-    """Import the cases, sum up, if wanted case by case, and end with the error of the sites that failed."""
+    """Import the cases, sum up, if wanted patient by patient, and end with the error of the sites that failed."""
     from gossamer.cli.console import Teller
     from gossamer.data.importers.run import import_cases
 
@@ -212,7 +245,10 @@ def _import(
         Teller().say(f"Nothing to do: {_cases(imported.kept)} imported before.")
     elif imported.kept:
         Teller().say(f"Went on: {_cases(imported.kept)} imported before, {imported.written} now.")
-    _show(imported, json, by_case)
+    if report:
+        report.write(imported)
+    _show(imported, json, report)
+    _say_same_ct(imported)
     if imported.failed:
         first = next(iter(imported.failed.values()))
         raise type(first)("\n".join(str(error) for error in imported.failed.values()))
@@ -229,17 +265,39 @@ def _cases(count: int) -> str:
     return "1 case was" if count == 1 else f"{count} cases were"
 
 
-def _show(imported: Imported, as_json: bool, by_case: bool) -> None:
+def _say_same_ct(imported: Imported) -> None:
+    """Patients whose CTs are equal to the voxel; worse where one of them trains and another is to be scored."""
+    from gossamer.cli.console import Teller
+
+    for same in _same_ct(imported):
+        splits = {case["split"] for case in same}
+        worse = ", of which some train and some are to be scored" if len(splits) > 1 else ""
+        listed = ", ".join(f"{case['case']} ({case['split']})" for case in same)
+        Teller().say(f"The same CT, voxel for voxel, in {len(same)} cases{worse}: {listed}. One patient twice?")
+
+
+def _same_ct(imported: Imported) -> list[list[dict[str, str]]]:
+    from gossamer.data.second_look import same_ct
+
+    sites = {id(case): dataset.site for dataset in imported.datasets for case in dataset.cases}
+    groups = same_ct(case for dataset in imported.datasets for case in dataset.cases)
+    return [[{"site": sites[id(case)], "case": case.id, "split": case.split} for case in same] for same in groups]
+
+
+def _show(imported: Imported, as_json: bool, report: Report | None) -> None:
     from json import dumps
 
-    from rich.console import Console
     from rich.table import Table
 
+    from gossamer.cli.console import results_console
+
     if as_json:
-        typer.echo(dumps(_summary(imported) | ({"cases": _cases_of(imported)} if by_case else {}), indent=1))
+        typer.echo(
+            dumps(_summary(imported) | ({"cases": _cases_of(imported), **report.files} if report else {}), indent=1)
+        )
         return
-    console = Console()
-    if by_case:
+    console = results_console()
+    if report:
         console.print(_table_of_cases(imported))
     grid = Table("site", "train", "val", "test", "drawn in patients (to be scored in)", "set aside")
     for site in _summary(imported)["sites"]:
@@ -251,9 +309,9 @@ def _show(imported: Imported, as_json: bool, by_case: bool) -> None:
     for dataset in imported.datasets:
         for bad in dataset.set_aside:
             console.print(f"Set aside at site {dataset.site}: {bad.case}: {bad.reason}", markup=False, soft_wrap=True)
-    if imported.left_out and not by_case:
+    if imported.left_out and not report:
         console.print(f"{_cases(len(imported.left_out))} left out by the rules of the data set; --json says why.")
-    for left in imported.left_out if by_case else ():
+    for left in imported.left_out if report else ():
         console.print(f"Left out: {left.case}: {left.reason}", markup=False, soft_wrap=True)
 
 
@@ -301,6 +359,7 @@ def _summary(imported: Imported) -> dict[str, Any]:
             for dataset in imported.datasets
         ],
         "left_out": [case.model_dump() for case in imported.left_out],
+        "same_ct": _same_ct(imported),
         "failed": {site: str(error) for site, error in imported.failed.items()},
         "kept": imported.kept,
         "written": imported.written,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -15,28 +16,47 @@ def _group() -> None:
     """Standard names of structures (AAPM TG-263)."""
 
 
+class Region(StrEnum):
+    """A part of the body that structures are listed under."""
+
+    HEAD_NECK = "head-neck"
+    THORAX = "thorax"
+    ABDOMEN = "abdomen"
+    PELVIS = "pelvis"
+    SPINE = "spine"
+
+    @property
+    def listed(self) -> str:
+        """As the table of names has it."""
+        return self.value.replace("-", " and ")
+
+
 @names_app.command("list")
 def list_names(
+    region: Annotated[Region | None, typer.Option("--region", help="Part of the body; else all.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
-    """List all standard names with their regions, partners and synonyms."""
+    """List standard names with their regions, partners and synonyms."""
     from dataclasses import asdict
     from json import dumps
 
-    from rich.console import Console
     from rich.table import Table
 
-    from gossamer.data.tg263 import STRUCTURES
+    from gossamer.cli.console import Teller, results_console
+    from gossamer.data.tg263 import SOURCE, STRUCTURES
 
+    wanted = [row for row in STRUCTURES.values() if region is None or row.region == region.listed]
     if json:
-        rows = [{**asdict(row), "partner": row.partner} for row in STRUCTURES.values()]
+        rows = [{**asdict(row), "partner": row.partner} for row in wanted]
         typer.echo(dumps(rows, indent=1, ensure_ascii=False))
         return
-    table = Table("structure", "region", "also known as", title="Standard names (AAPM TG-263)")
-    for row in STRUCTURES.values():
+    table = Table("structure", "region", "synonyms", "also known as", title="Standard names (AAPM TG-263)")
+    for row in wanted:
         if row.side != "R":  # listed with its left partner
-            table.add_row(f"{row.name}\n{row.partner or ''}".strip(), row.region, ", ".join(row.synonyms))
-    Console().print(table)
+            names = f"{row.name}\n{row.partner or ''}".strip()
+            table.add_row(names, row.region, str(len(row.synonyms)), ", ".join(row.synonyms))
+    results_console().print(table)
+    Teller().say(f"{len(wanted)} names. {SOURCE}")
 
 
 @names_app.command("suggest")

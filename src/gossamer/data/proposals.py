@@ -4,6 +4,7 @@ Law
     1. A target, a part of an organ, what is drawn for dose optimisation, or an organ less something is no organ at
        risk: nothing is proposed for it, however much its name is like one.
     2. A side is read, never guessed: where a name has none and its nearest structures have, nothing is proposed.
+    3. A number is read, too: no vertebra or rib is proposed whose number the name does not have.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from gossamer.data.labels import nearest_names, standard_name
+from gossamer.data.labels import SIDE_WORDS, nearest_names, standard_name
 from gossamer.data.tg263 import STRUCTURES
 from gossamer.errors import UnknownStructureError
 
@@ -26,11 +27,21 @@ _NO_ORGAN = re.compile(
     | (?<![a-z]) i?(g|c|p|i)tv       # targets, and organs less a target
     | (?<![a-z]) prv                 # an organ with a margin
     | \d \s* (mm|cm|gy|cgy|%)        # margins, rings and doses
-    | (?<![a-z]) (ring|dose|isodose|bolus|couch|table|marker|avoid|body|external|artefact|artifact) (?![a-z])
+    | (?<![a-z]) (ring|dose|isodose|bolus|couch|table|marker|avoid|body|artefact|artifact) (?![a-z])
+    | (?<![a-z]) external (?! [a-z] | [\W_]* genital)
     | \w \s* \+ \s* \d               # an organ with a margin
     """,
     re.VERBOSE | re.IGNORECASE,
 )
+
+
+_COUNTED = re.compile(r"([\s_.-]+(new|neu|nuevo|nuovo|old|alt|copy|kopie|copie|final|v?\d{1,2}))+$", re.IGNORECASE)
+"""What is written behind a name where a structure was drawn again."""
+
+_SIDES = frozenset(" ".join(SIDE_WORDS.values()).split())
+
+_LOBE = re.compile(r"Lung_([LR])[A-Z]L")
+"""Structures whose side stands within their names; to the table they have none."""
 
 
 @dataclass(frozen=True)
@@ -65,12 +76,37 @@ def propose(name: str) -> Proposal:
     try:
         return Proposal(name, standard_name(stripped), "synonym")
     except UnknownStructureError:
-        nearest = nearest_names(stripped)
+        if again := _drawn_again(stripped):
+            return Proposal(name, again, "similar")
+    nearest = nearest_names(stripped)
+    words = set(re.findall(r"[^\W\d_]+", stripped.lower()))
+    fitting = [near for near in nearest if _numbers(near) <= _numbers(stripped) and _lobe_fits(near, words)]
     # Nearest names are never of the other side (``nearest_names``); if both sides are among them, the name has none.
-    sides = {side for near in nearest if (side := STRUCTURES[near].side)}
-    if not nearest or len(sides) > 1:
+    sides = {side for near in fitting if (side := STRUCTURES[near].side)}
+    if not fitting or len(sides) > 1:
         return Proposal(name, None, "unknown", nearest)
-    return Proposal(name, nearest[0], "similar", nearest[1:])
+    if words & _SIDES:
+        fitting.sort(key=lambda near: STRUCTURES[near].side is None)  # stable: a pair behind the organ of that side
+    return Proposal(name, fitting[0], "similar", tuple(near for near in nearest if near != fitting[0]))
+
+
+def _drawn_again(name: str) -> str | None:
+    """The structure of a name that is known but for a count or a word like "new" behind it."""
+    try:
+        return standard_name(_COUNTED.sub("", name))
+    except UnknownStructureError:
+        return None
+
+
+def _lobe_fits(standard: str, words: set[str]) -> bool:
+    """Whether a name has the side of a lobe; true for all that is no lobe."""
+    lobe = _LOBE.fullmatch(standard)
+    sides = words & _SIDES
+    return lobe is None or (bool(sides) and sides <= set(SIDE_WORDS[lobe[1]].split()))
+
+
+def _numbers(name: str) -> set[int]:
+    return {int(digits) for digits in re.findall(r"[0-9]+", name)}
 
 
 def names_document(counts: Mapping[str, int], sets: int) -> str:
@@ -96,9 +132,16 @@ def names_document(counts: Mapping[str, int], sets: int) -> str:
         if of_kind:
             lines += ["", f"# {_TITLES[how]}"]
         lines += [_line(proposal, counts[proposal.name], sets) for proposal in of_kind]
+    lines += ["", *_DERIVED]
     return "\n".join(lines) + "\n"
 
 
+_DERIVED = (
+    "# Structures made of others, if you want any; own names in single quotes:",
+    "# [derived]",
+    '# Lungs = "Lung_L + Lung_R"',
+    """# SpinalCord = "'Cord PRV' - 5 mm\"""",
+)
 _TITLES: Mapping[How, str] = {
     "similar": "Only similar: look at these with care.",
     "unknown": "Unknown; left out unless you name them.",

@@ -14,6 +14,11 @@ from dataclasses import dataclass
 
 SIDES = ("L", "R")
 
+SOURCE = (
+    'Names by the rules of AAPM TG-263 ("Standardizing Nomenclatures in Radiation Oncology", 2018); the choice of '
+    "organs and the synonyms are Gossamer's own."
+)
+
 
 @dataclass(frozen=True)
 class Structure:
@@ -50,17 +55,23 @@ class Structure:
 _TABLE = {
     "head and neck": """
         A_Carotid_*: carotid, carotid artery, common carotid artery, Halsschlagader, artère carotide, arteria carotide
+        Arytenoid_*: arytenoid cartilage, Aryknorpel, Stellknorpel, aryténoïde, aritenoides, aritenoide, bekerkraakbeen
         Bone_Hyoid: hyoid, hyoid bone, Zungenbein, os hyoïde, hueso hioides, osso ioide, tongbeen
         Bone_Mandible: mandible, mandibula, lower jaw, jaw bone, Unterkiefer, mandibule, mandíbula, mandibola, onderkaak
+        Bone_Temporal_*: temporal bone, os temporale, Schläfenbein, os temporal, hueso temporal, osso temporale,
+            slaapbeen
         BrachialPlex_*: brachial plexus, Plexus brachialis, plexus brachial, plexo braquial, plesso brachiale
         BrachialPlexs: brachial plexuses, both brachial plexus
         Brain: cerebrum and cerebellum, whole brain, Gehirn, Hirn, encéphale, cerveau, encéfalo, cervello, hersenen
         Brainstem: brain stem, Hirnstamm, tronc cérébral, tronco cerebral, tronco encefálico, hersenstam,
             truncus cerebri
+        Cavity_Nasal: nasal cavity, cavum nasi, Nasenhöhle, cavité nasale, fosses nasales, cavidad nasal, cavità nasale,
+            neusholte
         Cavity_Oral: oral cavity, mouth, Mundhöhle, Mundhoehle, cavité buccale, cavité orale, cavidad oral, cavo orale,
             mondholte
         Cerebellum: Kleinhirn, cervelet, cerebelo, cervelletto, kleine hersenen
         Cochlea_*: inner ear cochlea, Hörschnecke, cochlée, cóclea, coclea, slakkenhuis
+        Cornea_*: Hornhaut, cornée, córnea, hoornvlies
         Cricopharyngeus: cricopharyngeal muscle, cricopharyngeal inlet, cricopharyngeal
         Ear_Internal_*: inner ear, internal ear, Innenohr, oreille interne, oído interno, orecchio interno, binnenoor
         Ear_Middle_*: middle ear, Mittelohr, oreille moyenne, oído medio, orecchio medio, middenoor
@@ -68,6 +79,9 @@ _TABLE = {
         Eyes: both eyes, Augen, yeux, ojos, occhi, ogen
         Glnd_Lacrimal_*: lacrimal gland, lacrimal, Tränendrüse, Traenendruese, glande lacrymale, glándula lagrimal,
             ghiandola lacrimale, traanklier
+        Glnd_Subling_*: sublingual gland, sublingual, Glandula sublingualis, Unterzungenspeicheldrüse,
+            glande sublinguale,
+            glándula sublingual, ghiandola sottolinguale, ondertongspeekselklier
         Glnd_Submand_*: submandibular gland, submandibular, submand, submand gland, SMG, Glandula submandibularis,
             Unterkieferspeicheldrüse, glande submandibulaire, glande sous maxillaire, glándula submandibular,
             ghiandola sottomandibolare, submandibulaire klier
@@ -83,6 +97,8 @@ _TABLE = {
         Larynx_SG: supraglottic larynx, supraglottis, larynx supraglottic, supraglottique
         Lens_*: eye lens, lens of eye, Linse, Augenlinse, cristallin, cristalino, cristallino, ooglens
         Lips: lip, Lippen, lèvres, labios, labbra
+        Lobe_Frontal_*: frontal lobe, Frontallappen, Stirnlappen, lobe frontal, lóbulo frontal, lobo frontale,
+            frontaalkwab
         Lobe_Temporal_*: temporal lobe, Temporallappen, Schläfenlappen, lobe temporal, lóbulo temporal, lobo temporale,
             temporaalkwab
         Musc_Constrict: pharyngeal constrictor, pharyngeal constrictors, pharyngeal constrictor muscle, PCM,
@@ -98,6 +114,9 @@ _TABLE = {
         OpticNrv_*: optic nerve, optic n, opticus, Nervus opticus, Sehnerv, nerf optique, nervio óptico, nervo ottico,
             oogzenuw
         Oropharynx: Mundrachen, orofaringe, orofarynx
+        Palate_Soft: soft palate, palatum molle, weicher Gaumen, Gaumensegel, palais mou, voile du palais,
+            paladar blando,
+            palato molle, zacht gehemelte
         Parotid_*: parotid gland, parotis, Glandula parotis, Glandula parotidea, Ohrspeicheldrüse, Ohrspeicheldruese,
             parotide, glande parotide, parótida, glándula parótida, ghiandola parotide, oorspeekselklier
         Parotids: parotid glands, both parotids, Ohrspeicheldrüsen, parotides, parótidas, parotidi
@@ -113,15 +132,20 @@ _TABLE = {
         Tongue: Zunge, langue, lengua, lingua, tong
         Tongue_Base: base of tongue, tongue base, Zungengrund, base de langue, base de la langue, base de lengua,
             base lingua, tongbasis
+        VocalCord_*: vocal cord, vocal fold, Stimmband, Stimmlippe, corde vocale, cuerda vocal, corda vocale, stemband
     """,
     "thorax": """
         A_Aorta: aorta, aortic artery, Hauptschlagader, aorte
         A_LAD: LAD, LAD artery, left anterior descending, left anterior descending artery, IVA, RIVA
         A_Pulmonary: pulmonary artery, Lungenarterie, Pulmonalarterie, artère pulmonaire, arteria pulmonar,
             arteria polmonare, longslagader
+        A_Subclavian_*: subclavian artery, Schlüsselbeinarterie, Subklavia, artère sous clavière, arteria subclavia,
+            arteria succlavia
         Atrium_*: atrium, heart atrium, Vorhof, oreillette, aurícula, atrio
         Breast_*: breast, mamma, Brust, sein, mama, mammella, borst
         Breasts: both breasts, Brüste, seins, mamas, mammelle, borsten
+        Bronchus_Main_*: main bronchus, mainstem bronchus, Hauptbronchus, bronche souche, bronche principale,
+            bronquio principal, bronco principale, hoofdbronchus
         Carina: tracheal carina, carène, Luftröhrengabelung
         Chestwall: chest wall, thoracic wall, Brustwand, Thoraxwand, paroi thoracique, pared torácica, parete toracica,
             borstwand
@@ -129,6 +153,7 @@ _TABLE = {
             parete toracica, borstwand
         Clavicle_*: clavicle, clavicula, Schlüsselbein, clavicule, clavícula, clavicola, sleutelbeen
         Esophagus: oesophagus, gullet, Speiseröhre, Speiseroehre, Ösophagus, oesophage, esófago, esofago, slokdarm
+        Glnd_Thymus: thymus, thymus gland, Thymusdrüse, glande thymique, timo, ghiandola timica, zwezerik
         GreatVes: great vessels, large vessels, große Gefäße, gros vaisseaux, grandes vasos, grandi vasi
         Heart: cor, whole heart, Herz, coeur, corazón, cuore, hart
         Humerus_*: humerus, Oberarmknochen, humérus, húmero, omero, opperarmbeen
@@ -144,6 +169,8 @@ _TABLE = {
         Scapula_*: scapula, shoulder blade, Schulterblatt, omoplate, escápula, scapola, schouderblad
         Sternum: breastbone, breast bone, Brustbein, esternón, sterno, borstbeen
         Trachea: windpipe, Luftröhre, Luftroehre, trachée, tráquea, luchtpijp
+        V_Pulmonary: pulmonary vein, pulmonary veins, Lungenvene, veine pulmonaire, vena pulmonar, vena polmonare,
+            longader
         V_Venacava_S: superior vena cava, SVC, obere Hohlvene, veine cave supérieure, vena cava superior,
             vena cava superiore
         Ventricle_*: ventricle, heart ventricle, Herzkammer, ventricule, ventrículo, ventricolo
@@ -152,6 +179,7 @@ _TABLE = {
         A_Celiac: celiac artery, coeliac artery, celiac trunk, Truncus coeliacus, tronc coeliaque
         A_Mesenteric_S: superior mesenteric artery, SMA
         Bag_Bowel: bowel bag, bowel space, Darmsack, sac intestinal
+        BileDuct_Common: common bile duct, ductus choledochus, choledochus, CBD, cholédoque, colédoco, coledoco, galgang
         Bowel: intestine, intestines, bowels, Darm, intestin, intestino, darmen
         Bowel_Large: large bowel, large intestine, Dickdarm, gros intestin, intestino grueso, intestino crasso,
             dikke darm
@@ -165,6 +193,8 @@ _TABLE = {
         Glnd_Adrenal_*: adrenal gland, adrenal, suprarenal gland, Nebenniere, glande surrénale, surrénale,
             glándula suprarrenal, suprarrenal, surrene, bijnier
         Glnd_Adrenals: adrenal glands, adrenals, Nebennieren, surrénales, bijnieren
+        Ileum: Krummdarm, iléon, íleon, ileo, kronkeldarm
+        Jejunum: Leerdarm, jéjunum, yeyuno, digiuno, nuchtere darm
         Kidney_*: ren, Niere, rein, riñón, rene, nier
         Kidneys: both kidneys, Nieren, reins, riñones, reni
         Liver: hepar, Leber, foie, hígado, fegato, lever
@@ -179,6 +209,7 @@ _TABLE = {
     "pelvis": """
         A_Iliac_Cmn_*: common iliac artery, iliac artery, iliac artery common, artère iliaque commune,
             arteria ilíaca común
+        Acetabulum_*: Hüftpfanne, Hueftpfanne, cotyle, acétabulum, acetábulo, acetabolo, heupkom
         Anorectum: ano rectum, anorektum
         Bladder: urinary bladder, vesica, vesica urinaria, Harnblase, Blase, vessie, vejiga, vescica, blaas
         Bone_Pelvic: pelvic bone, pelvic bones, pelvis bone, Beckenknochen, os du bassin, huesos pélvicos, ossa pelviche
@@ -193,8 +224,12 @@ _TABLE = {
         PenileBulb: penile bulb, bulb of penis, bulbus penis, Peniswurzel, bulbe pénien, bulbe du pénis, bulbo peneano,
             bulbo penieno
         Prostate: prostata, prostate gland, próstata
+        PubicSymphys: pubic symphysis, symphysis, symphysis pubica, Symphyse, Schambeinfuge, symphyse pubienne,
+            sínfisis,
+            sinfisi pubica, schaambeenvoeg
         Rectum: Rektum, Mastdarm, Enddarm, recto, retto, endeldarm
         Sacrum: sacral bone, Kreuzbein, os sacrum, sacro, osso sacro, heiligbeen
+        Scrotum: Hodensack, escroto, scroto, balzak
         SeminalVes: seminal vesicle, seminal vesicles, Samenblase, Samenblasen, vésicules séminales,
             vesículas seminales, vescicole seminali, zaadblaasjes
         Testis_*: testicle, testis, Hoden, testicule, testículo, testicolo, zaadbal
@@ -203,6 +238,7 @@ _TABLE = {
         Uterus: womb, Gebärmutter, utérus, útero, utero, baarmoeder
         V_Iliac_Cmn_*: iliac vein, iliac vena, common iliac vein, Beckenvene, veine iliaque, vena ilíaca
         Vagina: Scheide, vagin
+        Vulva: pudendum, vulve, schaamlippen
     """,
 }
 

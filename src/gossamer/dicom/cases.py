@@ -1,5 +1,8 @@
 """Training cases from a folder of DICOM: one a patient, the CT with the structure set that was drawn on it.
 
+A patient with CTs in several frames of reference, each with structure sets of its own (planned again, treated twice),
+gives a case for each. They share the patient's split: nobody is validated on a patient that was trained on.
+
 Law
     1. Whose files belong together is told by what they say (Patient ID, references), never by folders.
     2. A structure comes under a standard name that its ROI bears, or that a person has confirmed for it; no other is
@@ -14,16 +17,20 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.uid import RTStructureSetStorage
 
+from gossamer.data.derived import derive_all, operands
 from gossamer.data.image import Image
+from gossamer.data.importers.naming import parse_formulas
 from gossamer.data.importers.source import CaseLeftOutError, CaseSource, LoadedCase
 from gossamer.data.importers.whole_set import complete_masks, train_val_split
 from gossamer.data.laterality import wrong_sides
+from gossamer.data.second_look import second_look
 from gossamer.data.tg263 import STRUCTURES
 from gossamer.dicom.filling import fill_structure
 from gossamer.dicom.headers import CT_CLASSES, FolderHeaders, Header, read_headers
@@ -31,7 +38,7 @@ from gossamer.dicom.matching import Match, choose_structure_set, match_series
 from gossamer.dicom.pseudonyms import Pseudonyms
 from gossamer.dicom.series import CtSeries, find_series
 from gossamer.dicom.structure_set import StructureSet, read_structure_set
-from gossamer.dicom.volume import carry_image, carry_mask, is_regular, read_volume, regular_stack, to_canonical
+from gossamer.dicom.volume import canonical_image, canonical_mask, read_volume
 from gossamer.errors import DataError, DatasetError, EmptyMaskError
 
 Mask = NDArray[np.bool_]
@@ -42,16 +49,18 @@ class DicomFolder:
     """What a folder of DICOM gives.
 
     Attributes:
-        cases: one a patient.
+        cases: one a patient, or one a planned CT of the patient.
         unreadable: why each DICOM file was left out that cannot be read.
         not_dicom: files that are something else.
         repeated: files left out because an equal one was taken.
+        shared: what is to be said of images that stand under two Patient IDs.
     """
 
     cases: tuple[DicomCase, ...]
     unreadable: tuple[str, ...]
     not_dicom: int
     repeated: int
+    shared: tuple[str, ...] = ()
 
 
 def dicom_cases(
@@ -60,11 +69,12 @@ def dicom_cases(
     names: Mapping[str, str],
     pseudonyms: Pseudonyms,
     *,
+    derived: Mapping[str, str] = MappingProxyType({}),
     label: str | None = None,
     val_fraction: float,
     seed: int,
     score_cut: bool,
-    workers: int = 1,
+    workers: int = 0,
     on_file: Callable[[int, int], None] | None = None,
 ) -> DicomFolder:
     """The patients in a folder.
@@ -74,6 +84,7 @@ def dicom_cases(
         site: the hospital.
         names: standard names by ROI names, as a person confirmed them.
         pseudonyms: of this site's patients.
+        derived: formulas of structures made of others, by their standard names; see ``data.derived``.
         label: of the structure sets that are wanted, where a CT has several.
         val_fraction: share of the patients that validates.
         seed: of the draw.
@@ -84,7 +95,7 @@ def dicom_cases(
     Raises:
         DatasetError: there is no CT and no structure set below the folder.
         UnreadableImageError: the folder cannot be listed.
-        WorkerError: a worker was killed.
+        WorkerError: no worker can be started.
     """
     found = read_headers(folder, workers, on_file)
     patients = _patients(found)
@@ -97,21 +108,24 @@ def dicom_cases(
     split = train_val_split(list(by_id), val_fraction, seed)
     cases = tuple(
         DicomCase(
-            id=case_id,
+            id=case_id if place == 1 else f"{case_id}-{place}",
             split=split[case_id],
             sites=(site,),
             headers=tuple(headers),
             names=tuple(sorted(names.items())),
+            derived=tuple(derived.items()),
             label=label,
+            frame_uid=frame_uid,
             score_cut=score_cut,
         )
         for case_id, headers in sorted(by_id.items())
+        for place, frame_uid in enumerate(_planned_frames(headers), start=1)
     )
-    return DicomFolder(cases, found.unreadable, found.not_dicom, found.repeated)
+    return DicomFolder(cases, found.unreadable, found.not_dicom, found.repeated, _shared_images(by_id))
 
 
 def roi_names(
-    folder: Path, workers: int = 1, on_file: Callable[[int, int], None] | None = None
+    folder: Path, workers: int = 0, on_file: Callable[[int, int], None] | None = None
 ) -> tuple[Counter[str], int]:
     """ROI names in the structure sets of a folder.
 
@@ -120,7 +134,7 @@ def roi_names(
 
     Raises:
         UnreadableImageError: the folder cannot be listed.
-        WorkerError: a worker was killed.
+        WorkerError: no worker can be started.
     """
     counts, sets = Counter[str](), 0
     for header in read_headers(folder, workers, on_file).headers:
@@ -144,6 +158,39 @@ def _patients(found: FolderHeaders) -> dict[str, list[Header]]:
     return patients
 
 
+def _shared_images(by_id: Mapping[str, Sequence[Header]]) -> tuple[str, ...]:
+    """Patients under whose IDs the same CT images stand, by SOP Instance UID: one person with two numbers, it seems."""
+    patients: dict[str, set[str]] = {}
+    for case_id, headers in by_id.items():
+        for header in headers:
+            if header.sop_class_uid in CT_CLASSES:
+                patients.setdefault(header.sop_instance_uid, set()).add(case_id)
+    counts = Counter(tuple(sorted(ids)) for ids in patients.values() if len(ids) > 1)
+    return tuple(
+        f"{count} CT images stand under {len(ids)} Patient IDs, those of {', '.join(ids)}; "
+        "one patient with two numbers?"
+        for ids, count in counts.items()
+    )
+
+
+def _planned_frames(headers: Sequence[Header]) -> tuple[str, ...]:
+    """Frames of reference of a patient's CTs, in the order of their UIDs, if structure sets lie in several; else ("",).
+
+    Only then are there several cases; whatever else is strange about one plan is left to the rules of ``matching``.
+    """
+    frames = {header.frame_of_reference_uid for header in headers if header.sop_class_uid in CT_CLASSES} - {""}
+    if len(frames) < 2:
+        return ("",)
+    drawn = set()
+    for header in headers:
+        if header.sop_class_uid == RTStructureSetStorage:
+            try:
+                drawn |= frames & set(read_structure_set(header.path).frame_of_reference_uids)
+            except DataError:
+                continue  # the import says why
+    return tuple(sorted(drawn)) if len(drawn) > 1 else ("",)
+
+
 @dataclass(frozen=True)
 class DicomCase(CaseSource):
     """All CT images and structure sets of a patient.
@@ -151,13 +198,17 @@ class DicomCase(CaseSource):
     Attributes:
         headers: of all of them.
         names: ROI name and standard name, as a person confirmed them.
+        derived: standard name and formula of the structures that are made of others.
         label: of the structure set that is wanted.
+        frame_uid: frame of reference of the CT that is wanted, where several were planned on; else "".
         score_cut: score organs that reach the first or last slice, too.
     """
 
     headers: tuple[Header, ...]
     names: tuple[tuple[str, str], ...]
+    derived: tuple[tuple[str, str], ...]
     label: str | None
+    frame_uid: str
     score_cut: bool
 
     @property
@@ -168,7 +219,7 @@ class DicomCase(CaseSource):
     @property
     def settings(self) -> Any:
         """See ``CaseSource``."""
-        return self.names, self.label, self.score_cut
+        return self.names, self.derived, self.label, self.frame_uid, self.score_cut
 
     def load(self) -> LoadedCase:
         """See ``CaseSource``."""
@@ -177,14 +228,32 @@ class DicomCase(CaseSource):
         volume = read_volume(series)
         drawn, more = self._filled(structures, match)
         notes = (*notes, *match.notes, *series.notes, *volume.notes, *more)
-        image, masks = _in_canonical(volume.voxels, drawn, series)
+        image, drawn = _in_canonical(volume.voxels, drawn, series)
+        masks, complete, of_derived = self._with_derived(drawn, image)
+        notes = (*notes, *of_derived)
         if wrong := wrong_sides(masks, image):
             raise DataError(
                 f"case {self.id}: wanted structures on the side that their names say; found {'; '.join(wrong)}; "
                 "were they named wrongly, or is the CT mirrored? correct the structure set, or the names file"
             )
-        complete = complete_masks(masks, score_cut=self.score_cut)
-        return LoadedCase(self.sites[0], image, masks, complete, notes)
+        return LoadedCase(self.sites[0], image, masks, complete, (*notes, *second_look(masks, image)))
+
+    def _with_derived(
+        self, drawn: Mapping[str, Mask], image: Image
+    ) -> tuple[dict[str, Mask], tuple[str, ...], tuple[str, ...]]:
+        """Masks by standard name, drawn and derived; those of them to be scored; and notes."""
+        derivation = derive_all(parse_formulas(dict(self.derived)), drawn, image.frame.spacing_mm)
+        masks = {name: mask for name, mask in drawn.items() if name in STRUCTURES} | dict(derivation.masks)
+        if not masks:
+            raise EmptyMaskError(
+                f"case {self.id}: wanted masks of {', '.join(dict(self.derived))}; found none that can be derived; "
+                f"{'; '.join(derivation.notes)}"
+            )
+        complete = complete_masks({**drawn, **derivation.masks}, score_cut=self.score_cut)
+        for name, parts in derivation.made_of.items():
+            if not set(parts) <= set(complete):
+                complete = tuple(other for other in complete if other != name)
+        return masks, tuple(name for name in complete if name in masks), derivation.notes
 
     def _chosen(self) -> tuple[StructureSet, Match[CtSeries], tuple[str, ...]]:
         """The structure set that counts, the series it was drawn on, and what is to be said of the others."""
@@ -204,10 +273,17 @@ class DicomCase(CaseSource):
                 notes.append(str(error))
         if not matches:
             raise DataError(f"case {self.id}: wanted a structure set of one of its CT series; {'; '.join(notes)}")
+        if self.frame_uid:
+            matches = {n: match for n, match in matches.items() if self._is_of_frame(match)}
+        if not matches:
+            raise CaseLeftOutError("; ".join(["no structure set that can be taken on this CT of several", *notes]))
         choice = choose_structure_set([sets[place] for place in matches], self.label)
         notes += [f"another structure set was not taken: {reason}" for _, reason in choice.losers]
         place = next(place for place in matches if sets[place] is choice.chosen)
         return choice.chosen, matches[place], tuple(notes)
+
+    def _is_of_frame(self, match: Match[CtSeries]) -> bool:
+        return match.series.frame_of_reference_uid == self.frame_uid
 
     def _structure_sets(self) -> tuple[list[StructureSet], list[str]]:
         sets, notes = [], []
@@ -221,21 +297,15 @@ class DicomCase(CaseSource):
         return sets, notes
 
     def _filled(self, structures: StructureSet, match: Match[CtSeries]) -> tuple[dict[str, Mask], list[str]]:
-        """Masks [k, r, c] by standard name, and what became of the other ROIs."""
-        own, notes = dict(self.names), list(structures.notes)
-        rois: dict[str, list[int]] = {}
-        unnamed = 0
-        for name, roi in structures.by_name.items():
-            standard = own.get(name, name if name in STRUCTURES else None)
-            if standard is None:
-                unnamed += 1
-            elif standard and roi.number not in match.foreign_rois:
-                rois.setdefault(standard, []).append(roi.number)
+        """Masks [k, r, c] by standard name or own name in quotes, and what became of the other ROIs."""
+        notes = list(structures.notes)
+        rois, unnamed = self._named(structures, match)
         masks = {}
         for standard, numbers in rois.items():
+            said = "an operand of a formula" if standard.startswith("'") else standard
             if len(numbers) > 1:
                 listed = " and ".join(f"ROI {number}" for number in numbers)
-                notes.append(f"{standard}: not taken, since {listed} both mean it")
+                notes.append(f"{said}: not taken, since {listed} both mean it")
                 continue
             try:
                 filled = fill_structure(
@@ -245,19 +315,41 @@ class DicomCase(CaseSource):
                     match.series.frame_numbers,
                 )
             except DataError as error:
-                notes.append(f"{standard}: not taken: {error}")
+                notes.append(f"{said}: not taken: {error}")
             else:
                 masks[standard] = filled.mask
-                notes += [f"{standard}: {note}" for note in filled.notes]
+                notes += [f"{said}: {note}" for note in filled.notes]
         if unnamed:
             notes.append(f"without a standard or confirmed name, not taken: {unnamed} of {len(structures.rois)} ROIs")
         if not rois:
             raise CaseLeftOutError("; ".join(["no structure with a standard or confirmed name", *notes]))
         if not masks:
             raise EmptyMaskError(
-                f"case {self.id}: wanted masks of {', '.join(rois)}; found none that can be taken; {'; '.join(notes)}"
+                f"case {self.id}: wanted masks of {_listed(rois)}; found none that can be taken; {'; '.join(notes)}"
             )
         return masks, notes
+
+    def _named(self, structures: StructureSet, match: Match[CtSeries]) -> tuple[dict[str, list[int]], int]:
+        """Numbers of the ROIs to take by standard name or, in a formula, own name in quotes; how many have neither."""
+        own = dict(self.names)
+        formulas = parse_formulas(dict(self.derived))
+        wanted = {part.name for formula in formulas.values() for part in operands(formula) if part.own}
+        rois: dict[str, list[int]] = {}
+        unnamed = 0
+        for name, roi in structures.by_name.items():
+            standard = own.get(name, name if name in STRUCTURES else None)
+            unnamed += standard is None and name not in wanted
+            if roi.number in match.foreign_rois:
+                continue
+            for key in (standard, f"'{name}'" if name in wanted else None):
+                if key:
+                    rois.setdefault(key, []).append(roi.number)
+        return rois, unnamed
+
+
+def _listed(rois: Mapping[str, Sequence[int]]) -> str:
+    """Standard names; of what bears an own name, only that it is there."""
+    return ", ".join(dict.fromkeys("a ROI of a formula" if key.startswith("'") else key for key in rois))
 
 
 def _contour_images(structures: StructureSet) -> frozenset[str]:
@@ -266,11 +358,5 @@ def _contour_images(structures: StructureSet) -> frozenset[str]:
 
 def _in_canonical(voxels: NDArray[Any], drawn: Mapping[str, Mask], series: CtSeries) -> tuple[Image, dict[str, Mask]]:
     """Image and masks in canonical orientation; what is uneven or tilted is carried onto an even grid."""
-    stack, regular = series.stack, series.stack
-    masks = dict(drawn)
-    if not is_regular(stack):
-        regular = regular_stack(stack)
-        voxels = carry_image(voxels, stack, regular)
-        masks = {name: carry_mask(mask, stack, regular) for name, mask in masks.items()}
-    turned, frame = to_canonical(voxels, regular)
-    return Image(turned, frame), {name: to_canonical(mask, regular)[0] for name, mask in masks.items()}
+    image, regular = canonical_image(voxels, series.stack)
+    return image, {name: canonical_mask(mask, series.stack, regular) for name, mask in drawn.items()}

@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gossamer.data.frame import Frame
+from gossamer.data.image import Image
 from gossamer.data.orientation import LPS_FROM_RAS, Orientation
 from gossamer.dicom.pixels import check_scale, is_whole, read_stored, write_hu
 from gossamer.dicom.series import EVEN_MM, MAX_GAP, CtSeries, skew_mm, unevenness_mm, usual_gap_mm
@@ -153,6 +154,51 @@ def _check_shape(native: NDArray[Any], stack: SliceStack) -> None:
             f"wanted an array of {' x '.join(map(str, stack.shape))} (slices, rows, columns); found "
             f"{' x '.join(map(str, native.shape))}; take the stack that it was made on"
         )
+
+
+# Any stack
+
+
+def canonical_image(native: NDArray[Any], stack: SliceStack) -> tuple[Image, SliceStack]:
+    """A CT in canonical orientation; what is uneven or tilted is carried onto an even, straight grid.
+
+    Args:
+        native: HU [k, r, c].
+        stack: where they lie.
+
+    Returns:
+        The image, and the stack that it was turned from: ``stack`` itself if that is even and straight, else
+        ``regular_stack(stack)``.
+
+    Raises:
+        GeometryMismatchError: as for :func:`to_canonical` and :func:`regular_stack`.
+    """
+    regular = regular_stack(stack)
+    voxels, frame = to_canonical(native if regular is stack else carry_image(native, stack, regular), regular)
+    return Image(voxels, frame), regular
+
+
+def canonical_mask(native: NDArray[np.bool_], stack: SliceStack, regular: SliceStack) -> NDArray[np.bool_]:
+    """A mask bool [k, r, c] on the grid of its image in canonical orientation: bool [z, y, x].
+
+    Args:
+        native: mask on ``stack``.
+        stack: where the slices lie.
+        regular: what :func:`canonical_image` returned.
+    """
+    return np.asarray(to_canonical(native if regular is stack else carry_mask(native, stack, regular), regular)[0])
+
+
+def native_mask(mask: NDArray[np.bool_], stack: SliceStack, regular: SliceStack) -> NDArray[np.bool_]:
+    """A mask bool [z, y, x] of an image in canonical orientation on its slices: bool [k, r, c].
+
+    Args:
+        mask: on the grid of the image.
+        stack: where the slices lie.
+        regular: what :func:`canonical_image` returned.
+    """
+    turned = from_canonical(mask, regular)
+    return turned if regular is stack else carry_mask(turned, regular, stack)
 
 
 # Uneven or tilted stacks
