@@ -1,5 +1,7 @@
 """What is kept of a run's looks: the best models, the curve, and organs that are stuck."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -108,6 +110,26 @@ def test_model_says_of_which_step_and_cases_it_is(look_out, scores, params):
     record = read_model(lookout.model_path("C")).record
     assert (record.arm, record.steps, record.rounds, record.sites) == ("local-only", 4, 0, {"C": 1})
     assert record.annotated == {"Kidney_L": 1, "Kidney_R": 0, "Prostate": 1}
+
+
+def test_model_says_what_the_data_it_learned_from_were_like(look_out, scores, params):
+    """Five training cases of all hospitals are enough for percentiles of their voxels, one hospital's are not."""
+    for arm, learner, cases in (("gossip", "C", 5), ("pooled", "pooled", 5), ("local-only", "C", 0)):
+        lookout = look_out(arm)
+        set_dsc(scores, A=0.5, B=0.5, C=0.5)
+        look(lookout, 4, params)
+        learned = read_model(lookout.model_path(learner)).learned
+        assert learned.cases == cases
+        assert (learned.hu is not None) == (cases > 0)
+        assert learned.spacing_mm == (None, None, None)
+
+
+def test_model_of_a_workspace_of_an_earlier_release_says_nothing_of_it(look_out, scores, params):
+    lookout = look_out("gossip")
+    lookout._workspace = replace(lookout._workspace, fingerprints={})
+    set_dsc(scores, A=0.5, B=0.5, C=0.5)
+    look(lookout, 4, params)
+    assert read_model(lookout.model_path("C")).learned is None
 
 
 def test_look_taken_again_replaces_itself_and_all_after_it(look_out, scores, params):

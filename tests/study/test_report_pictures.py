@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from gossamer.png import grey_png
 from gossamer.study.report import CasePicture, ChosenCase, SlicePicture, choose_cases, picture_of, render
 from gossamer.study.report.pictures import field_mm, organ_colours, slice_svg
-from gossamer.study.report.png import grey_png
 from gossamer.study.scores import CaseScore
 
 CHOSEN = ChosenCase("gossip", 0, "A", "A-003", "best", 0.7)

@@ -68,8 +68,16 @@ def test_plan_and_cases_are_kept_and_each_case_is_told(toy_settings, toy_home, t
     before = written(tmp_path / "out")
     again = opened(toy_settings, toy_home, tmp_path / "out", witness)
     assert again.plan == first.plan
+    assert again.fingerprints == first.fingerprints
+    assert {site: fingerprint.cases for site, fingerprint in first.fingerprints.items()} == {"A": 2, "B": 2, "C": 1}
     assert [task.what for task in witness.tasks[2:]] == ["preparing cases"]
     assert written(tmp_path / "out") == before
+
+
+def test_a_folder_of_an_earlier_release_goes_on_without_fingerprints(toy_settings, toy_home, tmp_path, witness):
+    opened(toy_settings, toy_home, tmp_path / "out", witness)
+    (tmp_path / "out" / "fingerprints.json").unlink()
+    assert opened(toy_settings, toy_home, tmp_path / "out", witness).fingerprints == {}
 
 
 def test_tolerance_of_the_study_file_goes_before_the_table(toy_settings, toy_home, tmp_path, witness):

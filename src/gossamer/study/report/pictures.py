@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from gossamer.dicom.rings import trace
 from gossamer.evaluate.score import mean_of
-from gossamer.study.report.png import grey_png
+from gossamer.png import grey_png
 from gossamer.study.scores import VALIDATION_SET, CaseScore
 from gossamer.units import ZYX
 
