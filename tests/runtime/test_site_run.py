@@ -108,6 +108,8 @@ def test_three_hospitals_end_with_one_table_and_the_bits_of_the_study(federation
         assert json.loads((folder / "results.json").read_text()) == table.model_dump(mode="json")
         model = read_model(folder / "model.safetensors")
         assert model.record.sites == {"A": 2, "B": 2, "C": 1}
+        assert model.record.federation == table.federation
+        assert model.learned.cases == 5
         for key, tensor in simulated[name].items():
             assert model.params[key].numpy().tobytes() == tensor.numpy().tobytes(), key
 

@@ -8,6 +8,7 @@ import safetensors
 import safetensors.torch
 import torch
 
+from gossamer.data.learned import Learned
 from gossamer.data.plan import NetworkPlan
 from gossamer.errors import ModelFileError
 from gossamer.nets import build_network, parameters_of
@@ -21,6 +22,13 @@ RECORD = ModelRecord(
     steps=1400,
     rounds=280,
     gossamer_version="0.1.0",
+)
+
+LEARNED = Learned(
+    cases=73,
+    spacing_mm=((2.0, 3.0), (0.75, 1.5), (0.75, 1.5)),
+    extent_mm=(None, (400.0, 600.0), (400.0, 600.0)),
+    hu=(-900, -80, 0, 40, 90, 300, 1400),
 )
 
 
@@ -78,7 +86,8 @@ def test_file_says_itself_what_it_is_and_what_it_is_not(path):
     assert description["record"]["sites"] == {"A": 40, "B": 33}
     assert description["record"]["licence"]
     assert description["plan"]["structures"] == ["Parotid_L", "Parotid_R", "SpinalCord"]
-    assert description["format"] == 2
+    assert description["format"] == 3
+    assert description["learned"] is None
     assert description["plan"]["one_piece"] == []
 
 
@@ -154,10 +163,10 @@ def test_deeply_nested_header_is_refused(path):
 def test_newer_format_asks_for_a_newer_release(path):
     header, data = header_of(path)
     description = json.loads(header["__metadata__"]["gossamer"])
-    description["format"] = 3
+    description["format"] = 4
     header["__metadata__"]["gossamer"] = json.dumps(description)
     write_file(path, header, data)
-    with pytest.raises(ModelFileError, match="format 2; found format 3; use the release"):
+    with pytest.raises(ModelFileError, match="format 3; found format 4; use the release"):
         read_model(path)
 
 
@@ -165,13 +174,44 @@ def test_file_of_format_1_is_read_and_its_masks_keep_every_piece(path, plan, par
     header, data = header_of(path)
     description = json.loads(header["__metadata__"]["gossamer"])
     description["format"] = description["plan"]["format"] = 1
-    del description["plan"]["one_piece"], description["plan"]["overlap"]
+    del description["plan"]["one_piece"], description["plan"]["overlap"], description["learned"]
     header["__metadata__"]["gossamer"] = json.dumps(description)
     write_file(path, header, data)
     model = read_model(path)
     assert model.plan == replace(plan, format=1)
     assert (model.plan.one_piece, model.plan.overlap) == ((), 0.5)
     assert all(torch.equal(model.params[name], params[name]) for name in params)
+
+
+def test_file_of_format_2_is_read_and_says_nothing_of_its_training_data(path, plan):
+    header, data = header_of(path)
+    description = json.loads(header["__metadata__"]["gossamer"])
+    description["format"] = 2
+    del description["learned"]
+    header["__metadata__"]["gossamer"] = json.dumps(description)
+    write_file(path, header, data)
+    model = read_model(path)
+    assert (model.plan, model.learned) == (plan, None)
+
+
+def test_what_the_training_data_were_like_comes_back_as_it_was_written(tmp_path, plan, params):
+    sha256 = write_model(tmp_path / "m", params, plan, RECORD, LEARNED)
+    model = read_model(tmp_path / "m")
+    assert model.learned == LEARNED
+    assert model.sha256 == sha256
+
+
+@pytest.mark.parametrize(
+    "learned", [{"cases": 3}, {**LEARNED.model_dump(), "hu": [1, 2]}, {**LEARNED.model_dump(), "note": "Mr X"}, "many"]
+)
+def test_training_data_that_are_described_wrongly_are_refused(path, learned):
+    header, data = header_of(path)
+    description = json.loads(header["__metadata__"]["gossamer"])
+    description["learned"] = learned
+    header["__metadata__"]["gossamer"] = json.dumps(description)
+    write_file(path, header, data)
+    with pytest.raises(ModelFileError, match="learned"):
+        read_model(path)
 
 
 def test_how_masks_are_made_comes_back_as_it_was_written(tmp_path, plan, params):

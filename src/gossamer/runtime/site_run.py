@@ -28,6 +28,7 @@ from typing import TypeVar
 from gossamer import __version__
 from gossamer.atomic import storage_error, write_atomically
 from gossamer.data.fingerprint import Fingerprint, merged
+from gossamer.data.learned import Learned, learned_from
 from gossamer.data.plan import Plan
 from gossamer.data.prepared import PreparedDataset
 from gossamer.errors import ListenError, NoticeError, PeerError
@@ -360,17 +361,21 @@ class SiteRun:
         if self._floor is None or not self._floor.falls_through(params):
             return
         own = self.folder / "own-model.safetensors"
-        write_model(own, self._floor.best, joined.plan, self._record(joined, "own"))
+        write_model(own, self._floor.best, joined.plan, self._record(joined, "own"), self._learned())
         self._watch.say(
             "The federation's model is much worse on this site's own validation patients than the best that its own "
             f"training made, which is kept at {own.name}: compare the two before you use either."
         )
 
     def _write_model(self, params: Params, joined: Joined) -> str:
-        sha256 = write_model(self.model, params, joined.plan, self._record(joined, ARM))
+        sha256 = write_model(self.model, params, joined.plan, self._record(joined, ARM), self._learned())
         self._audit.note(Finished(federation=self._federation.sha256, model=sha256))
         self._watch.say(f"The model is there: {self.model}")
         return sha256
+
+    def _learned(self) -> Learned:
+        """Of the data of all sites, whatever part of them an own model has seen."""
+        return learned_from(merged(fingerprints_of(self.board.said(JOIN)).values()))
 
     def _record(self, joined: Joined, arm: str) -> ModelRecord:
         settings = self._federation.settings
@@ -384,6 +389,7 @@ class SiteRun:
             steps=settings.rounds * settings.local_steps,
             rounds=settings.rounds,
             gossamer_version=__version__,
+            federation=self._federation.sha256,
         )
 
     def _result(self, model_sha256: str, joined: Joined, organs: tuple[OrganResult, ...]) -> bytes:

@@ -2,7 +2,8 @@
 
 Beside the parameters its header holds one JSON document (``__metadata__`` key ``gossamer``): format version, plan with
 the label space, training record, licence, intended use, and a SHA-256. The hash is of the whole file with its own 64
-digits as zeros, so that no byte can change unseen. It finds damage; it does not prove who wrote the file.
+digits as zeros, so that no byte can change unseen. It finds damage; it does not prove who wrote the file. What the
+training data were like may stand there too (``data.learned``), so that a CT unlike them can be named.
 
 Nothing that is read can run code: JSON and raw numbers only. A plan from outside is held against limits before memory
 is taken, and against the tensors' shapes before they are read.
@@ -25,16 +26,18 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from gossamer.atomic import write_atomically
+from gossamer.data.learned import Learned
 from gossamer.data.plan import Plan
 from gossamer.documents import validate
 from gossamer.errors import ConfigurationError, ModelFileError
 from gossamer.nets import SegmentationNetwork, build_network, load_parameters
 from gossamer.segment.model_limits import checked_plan, require_shapes
 
-MODEL_FORMAT = 2
-"""Since 2 the plan says how masks are made. Files of format 1 are read, and mean what they meant: every piece stays."""
+MODEL_FORMAT = 3
+"""Since 2 the plan says how masks are made, since 3 the file what the training data were like. Older files are read and
+mean what they meant: of format 1 every piece stays; before 3 nothing is known of the data but plan and record."""
 
-READABLE_FORMATS = (1, MODEL_FORMAT)
+READABLE_FORMATS = (1, 2, MODEL_FORMAT)
 
 INTENDED_USE = (
     "Research on organ segmentation in radiotherapy CT. Not a medical device: not cleared for clinical use. "
@@ -61,6 +64,7 @@ class ModelRecord(BaseModel):
         rounds: exchanges; 0 where nothing was exchanged.
         gossamer_version: that trained it.
         licence: under which the model may be used.
+        federation: SHA-256 of the federation's file, which its sites approved; "" of a study.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -73,6 +77,7 @@ class ModelRecord(BaseModel):
     rounds: NonNegativeInt
     gossamer_version: str
     licence: str = Field(default=NO_LICENCE, min_length=1)
+    federation: str = Field(default="", pattern="([0-9a-f]{64})?")
 
 
 class _Description(BaseModel):
@@ -84,6 +89,7 @@ class _Description(BaseModel):
     intended_use: str
     plan: dict[str, Any]
     record: ModelRecord
+    learned: Learned | None = None
     sha256: str = Field(pattern="[0-9a-f]{64}")
 
 
@@ -97,6 +103,7 @@ class Model:
         record: how it came to be, and its licence.
         intended_use: in words.
         sha256: of the file.
+        learned: what its training data were like; None where the file does not say.
     """
 
     params: Mapping[str, Tensor]
@@ -104,6 +111,7 @@ class Model:
     record: ModelRecord
     intended_use: str
     sha256: str
+    learned: Learned | None = None
 
     @cached_property
     def network(self) -> SegmentationNetwork:
@@ -113,7 +121,9 @@ class Model:
         return network.eval()
 
 
-def write_model(path: Path, params: Mapping[str, Tensor], plan: Plan, record: ModelRecord) -> str:
+def write_model(
+    path: Path, params: Mapping[str, Tensor], plan: Plan, record: ModelRecord, learned: Learned | None = None
+) -> str:
     """Write a model file atomically.
 
     Args:
@@ -121,6 +131,7 @@ def write_model(path: Path, params: Mapping[str, Tensor], plan: Plan, record: Mo
         params: the network's tensors by name (``gossamer.nets.parameters_of``).
         plan: what they were trained with.
         record: how they came to be.
+        learned: what the training data were like, where it is known.
 
     Returns:
         The file's SHA-256. The same arguments give the same bytes.
@@ -133,6 +144,7 @@ def write_model(path: Path, params: Mapping[str, Tensor], plan: Plan, record: Mo
         intended_use=INTENDED_USE,
         plan=json.loads(plan.to_json()),
         record=record,
+        learned=learned,
         sha256=_NO_HASH,
     )
     # One key only: the library writes several in no fixed order.
@@ -167,7 +179,7 @@ def read_model(path: Path) -> Model:
         raise _damaged("tensors that lie wrongly in the file") from error
     if not all(bool(torch.isfinite(tensor).all()) for tensor in params.values()):
         raise ModelFileError("wanted finite parameters; found nan or inf in the model file; its training has diverged")
-    return Model(params, plan, description.record, description.intended_use, description.sha256)
+    return Model(params, plan, description.record, description.intended_use, description.sha256, description.learned)
 
 
 def _damaged(found: str) -> ModelFileError:

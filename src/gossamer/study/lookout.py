@@ -18,6 +18,8 @@ from pydantic import BaseModel, ConfigDict
 
 from gossamer import __version__
 from gossamer.atomic import write_atomically
+from gossamer.data.fingerprint import merged
+from gossamer.data.learned import Learned, learned_from
 from gossamer.documents import parse_json
 from gossamer.errors import StorageError
 from gossamer.gossip import consensus_distance
@@ -169,12 +171,21 @@ class Lookout:
         for group in self._groups:
             if self.curve.best(group) == newest:
                 for learner in group:
-                    record = self._record(learner, step)
-                    write_model(self.model_path(learner), params[learner], self._workspace.plan, record)
+                    record, learned = self._record(learner, step), self._learned(learner)
+                    write_model(self.model_path(learner), params[learner], self._workspace.plan, record, learned)
+
+    def _hospitals(self, learner: str) -> tuple[str, ...]:
+        """Those whose patients a learner's model has learned from."""
+        federated = self._job.arm.kind == "federated"
+        return self._workspace.sites if federated else tuple(self._job.learners[learner])
+
+    def _learned(self, learner: str) -> Learned | None:
+        fingerprints = self._workspace.fingerprints
+        return learned_from(merged(fingerprints[h] for h in self._hospitals(learner))) if fingerprints else None
 
     def _record(self, learner: str, step: int) -> ModelRecord:
         federated = self._job.arm.kind == "federated"
-        hospitals = self._workspace.sites if federated else self._job.learners[learner]
+        hospitals = self._hospitals(learner)
         cases = {hospital: self._workspace.prepared[hospital].split("train") for hospital in hospitals}
         return ModelRecord(
             arm=self._job.arm_name,

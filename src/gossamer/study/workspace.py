@@ -13,7 +13,7 @@ from pathlib import Path
 
 from gossamer.atomic import storage_error, write_atomically
 from gossamer.data.dataset import Dataset
-from gossamer.data.fingerprint import fingerprint_of_training, merged
+from gossamer.data.fingerprint import Fingerprint, fingerprint_of_training, merged
 from gossamer.data.plan import Plan
 from gossamer.data.planning import plan_from_fingerprint
 from gossamer.data.prepared import PreparedDataset, prepare
@@ -34,6 +34,7 @@ class Workspace:
         plan: agreed by all sites.
         datasets: by site, sorted.
         prepared: by site, sorted; on the plan's grid.
+        fingerprints: of the training cases by site; empty where an earlier release made the plan.
     """
 
     folder: Path
@@ -42,6 +43,7 @@ class Workspace:
     plan: Plan
     datasets: Mapping[str, Dataset]
     prepared: Mapping[str, PreparedDataset]
+    fingerprints: Mapping[str, Fingerprint]
 
     @property
     def sites(self) -> tuple[str, ...]:
@@ -97,8 +99,7 @@ def make_plan(study: Study, datasets: Mapping[str, Dataset], on_case: Callable[[
         datasets: by site.
         on_case: told after each training case.
     """
-    total = merged(fingerprint_of_training(dataset, on_case) for dataset in datasets.values())
-    return plan_from_fingerprint(total, study.structures, study.plan)
+    return _plan_for(study, _fingerprints(datasets, on_case))
 
 
 def study_hash(study: Study, datasets: Mapping[str, Dataset]) -> str:
@@ -124,13 +125,13 @@ def open_workspace(study: Study, datasets: Mapping[str, Dataset], folder: Path, 
     make_folder(folder)
     study_sha256 = study_hash(study, datasets)
     _claim(folder, study_sha256)
-    plan = _kept_plan(folder / "plan.json", study, datasets, watch)
+    plan, fingerprints = _kept_plan(folder, study, datasets, watch)
     prepared = {}
     total = sum(len(dataset.cases) for dataset in datasets.values())
     with watch.task("preparing cases", total) as task:
         for site, dataset in datasets.items():
             prepared[site] = prepare(dataset, plan, folder / "prepared", lambda _done, _total: task.advance(1))
-    return Workspace(folder, study, study_sha256, plan, datasets, prepared)
+    return Workspace(folder, study, study_sha256, plan, datasets, prepared, fingerprints)
 
 
 def make_folder(folder: Path) -> None:
@@ -155,11 +156,33 @@ def _claim(folder: Path, study_sha256: str) -> None:
     write_atomically(mark, study_sha256 + "\n")
 
 
-def _kept_plan(path: Path, study: Study, datasets: Mapping[str, Dataset], watch: Watch) -> Plan:
-    if path.exists():
-        return Plan.from_json(path.read_text(encoding="utf-8"))
+def _kept_plan(
+    folder: Path, study: Study, datasets: Mapping[str, Dataset], watch: Watch
+) -> tuple[Plan, dict[str, Fingerprint]]:
+    """The plan, and the fingerprints it was made of: they never leave this folder but as ``Learned``."""
+    plan_file, fingerprints_file = folder / "plan.json", folder / "fingerprints.json"
+    if plan_file.exists():
+        return Plan.from_json(plan_file.read_text(encoding="utf-8")), _read_fingerprints(fingerprints_file)
     cases = sum(case.split == "train" for dataset in datasets.values() for case in dataset.cases)
     with watch.task("reading fingerprints", cases) as task:
-        plan = make_plan(study, datasets, lambda: task.advance(1))
-    write_atomically(path, plan.to_json())
-    return plan
+        fingerprints = _fingerprints(datasets, lambda: task.advance(1))
+    plan = _plan_for(study, fingerprints)
+    kept = {site: json.loads(fingerprint.to_json()) for site, fingerprint in fingerprints.items()}
+    write_atomically(fingerprints_file, json.dumps(kept, sort_keys=True, separators=(",", ":")))
+    write_atomically(plan_file, plan.to_json())
+    return plan, fingerprints
+
+
+def _fingerprints(datasets: Mapping[str, Dataset], on_case: Callable[[], None]) -> dict[str, Fingerprint]:
+    return {site: fingerprint_of_training(dataset, on_case) for site, dataset in datasets.items()}
+
+
+def _plan_for(study: Study, fingerprints: Mapping[str, Fingerprint]) -> Plan:
+    return plan_from_fingerprint(merged(fingerprints.values()), study.structures, study.plan)
+
+
+def _read_fingerprints(file: Path) -> dict[str, Fingerprint]:
+    if not file.exists():
+        return {}
+    kept = json.loads(file.read_text(encoding="utf-8"))
+    return {site: Fingerprint.from_json(json.dumps(raw)) for site, raw in kept.items()}
