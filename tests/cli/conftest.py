@@ -4,6 +4,7 @@ import signal
 
 import pytest
 
+from gossamer import bounded_pool
 from gossamer.cli.main import main
 
 
@@ -23,3 +24,15 @@ def run_main(monkeypatch, capsys):
     yield call
     for number, handler in before.items():
         signal.signal(number, handler)
+
+
+@pytest.fixture(autouse=True)
+def _files_are_read_here(monkeypatch):
+    """Files are read in this process, where tests can reach them; workers are tested with what they do."""
+    here = bounded_pool.outcomes
+
+    def outcomes(function, jobs, bounds_of, *, workers, at_a_time=1):
+        return here(function, jobs, bounds_of, workers=0, at_a_time=at_a_time)
+
+    monkeypatch.setattr("gossamer.data.importers.run.outcomes", outcomes)
+    monkeypatch.setattr("gossamer.dicom.headers.outcomes", outcomes)

@@ -12,9 +12,11 @@ from tests.dicom.phantom_series import write_series
 from tests.dicom.phantom_structures import Drawn, box, write_structures
 
 from gossamer.dicom.headers import read_headers
+from gossamer.dicom.made_by import MadeBy
 from gossamer.dicom.planning_rules import RULES, faults_of
+from gossamer.dicom.reference import reference_of
 from gossamer.dicom.series import find_series
-from gossamer.dicom.write_structure_set import MadeBy, reference_of, write_structure_set
+from gossamer.dicom.write_structure_set import write_structure_set
 from gossamer.errors import UnreadableImageError
 
 

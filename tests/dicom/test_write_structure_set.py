@@ -22,17 +22,13 @@ from gossamer.dicom import write_structure_set as writer
 from gossamer.dicom.drawing import decimal_text
 from gossamer.dicom.filling import fill_structure
 from gossamer.dicom.headers import read_headers
+from gossamer.dicom.made_by import MadeBy, read_made_by
 from gossamer.dicom.planning_rules import faults_of
+from gossamer.dicom.reference import ReferenceSeries, reference_of
 from gossamer.dicom.series import find_series
 from gossamer.dicom.stack import SliceStack
 from gossamer.dicom.structure_set import read_structure_set
-from gossamer.dicom.write_structure_set import (
-    MadeBy,
-    ReferenceSeries,
-    read_made_by,
-    reference_of,
-    write_structure_set,
-)
+from gossamer.dicom.write_structure_set import write_structure_set
 from gossamer.errors import EmptyMaskError, GeometryMismatchError, StorageError, UnreadableImageError, UsageError
 
 NOW = datetime(2026, 3, 4, 15, 6, 7)

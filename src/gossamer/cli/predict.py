@@ -1,68 +1,203 @@
-"""``gossamer predict``: from CTs to one mask per structure."""
+"""``gossamer predict``: from CTs to structures: masks, a structure set, or a segmentation."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import typer
 
 if TYPE_CHECKING:
     from gossamer.cli.console import Teller
+    from gossamer.errors import DataError
     from gossamer.evaluate.predicted import PredictionRecord
+    from gossamer.segment.contouring import Form
     from gossamer.segment.model_file import Model
     from gossamer.segment.output import ImageFile
+    from gossamer.segment.series_output import SeriesSource, Wanted
+
+FORMATS = ("rtstruct", "seg", "nifti")
 
 
 def predict(
     *,
     input_path: Path = typer.Option(
-        ..., "--input", "-i", exists=True, help="A CT (.nii or .nii.gz, in HU), a folder of CTs, or a dataset."
+        ...,
+        "--input",
+        "-i",
+        exists=True,
+        help="A CT (.nii or .nii.gz, in HU), a folder of CTs, a dataset, or a folder with DICOM CT series.",
     ),
     output: Path = typer.Option(..., "--output", "-o", file_okay=False, help="Folder for the results; made if absent."),
     model_path: Path = typer.Option(..., "--model", "-m", help="Model file (.safetensors)."),
+    form: str | None = typer.Option(
+        None,
+        "--format",
+        help="rtstruct, seg (DICOM segmentation) or nifti. DICOM gives rtstruct if it is not given, NIfTI gives nifti.",
+    ),
+    smooth_mm: float = typer.Option(
+        0.0, "--smooth", min=0.0, metavar="MM", help="Contours may leave the masks' outlines by this much; 0 is exact."
+    ),
     labelmap: bool = typer.Option(
         False, "--labelmap", help="Write one label map as well; voxels in several masks go to the smallest structure."
     ),
     device: str = typer.Option("auto", "--device", help="cpu, cuda, or auto: cuda where there is one. None is needed."),
     as_json: bool = typer.Option(False, "--json", help="Print the result as JSON."),
 ) -> None:
-    """Segment CTs: one mask per structure, on the CT's own grid. Overlaps survive. Not a medical device.
+    """Segment CTs, on the CT's own grid. Overlaps survive, empty structures are left out. Not a medical device.
 
-    Writes OUTPUT/<case>/segmentations/<structure>.nii.gz and OUTPUT/<case>/prediction.json. A case that was predicted
-    before, from the same image and by the same model, is passed over.
+    Of NIfTI: OUTPUT/<case>/segmentations/<structure>.nii.gz and OUTPUT/<case>/prediction.json. Of each DICOM series:
+    OUTPUT/CT-<key>/RTSTRUCT-<key>.dcm (or SEG-<key>.dcm, or masks with the CT as NIfTI) and prediction.json. What was
+    predicted before, from the same image and by the same model, is passed over.
     """
     from gossamer.cli.console import Teller
-    from gossamer.errors import DataError
-    from gossamer.segment.model_file import read_model
-    from gossamer.segment.output import find_images, is_done
+    from gossamer.errors import UsageError
+    from gossamer.segment.output import find_images, holds_nifti
 
-    teller = Teller()
-    images = find_images(input_path)
-    model = read_model(model_path)
-    model.network.to(_device(device))
-    teller.say(f"Model {model.sha256[:12]}: {len(model.plan.structures)} structures. {model.intended_use}")
-    output.mkdir(parents=True, exist_ok=True)
-    records: dict[str, PredictionRecord] = {}
-    failed: list[DataError] = []
-    for image in images:
-        if is_done(output, image, model, label_map=labelmap):
-            teller.say(f"{image.case}: predicted before by this model; passed over")
-            continue
-        try:
-            records[image.case] = _predict_case(image, output, model, teller, label_map=labelmap)
-        except DataError as error:
-            failed.append(error)
-            teller.say(f"{error.code}: {error}")
-    _show(records, as_json=as_json)
-    if failed and len(images) == 1:
-        raise failed[0]
-    if failed:
-        raise DataError(
-            f"wanted {len(images)} predictions; found {len(failed)} that failed, named above; "
-            "mend or remove their images and run the same command again: it goes on where it stopped"
+    if form not in (None, *FORMATS):
+        raise UsageError(f"wanted --format {', '.join(FORMATS)}; found {form!r:.20}; give one of them")
+    run = _Run(output, Teller(), lambda: _model(model_path, device))
+    if not (input_path.is_file() or holds_nifti(input_path)):
+        _predict_series(run, input_path, form or "rtstruct", smooth_mm=smooth_mm, label_map=labelmap)
+    elif form in ("rtstruct", "seg") or smooth_mm:
+        raise UsageError(
+            "wanted a DICOM series that a structure set or segmentation can refer to; found NIfTI at the path given "
+            "with -i; give a folder of the DICOM series, or leave --format and --smooth out"
         )
+    else:
+        _predict_images(run, find_images(input_path), label_map=labelmap)
+    _show(run.records, as_json=as_json)
+    run.raise_failed()
+
+
+@dataclass
+class _Run:
+    """What became of each case; one that fails does not end the others."""
+
+    output: Path
+    teller: Teller
+    read: Callable[[], Model]
+    records: dict[str, PredictionRecord] = field(default_factory=dict)
+    failed: list[DataError] = field(default_factory=list)
+    cases: int = 0
+
+    def start(self) -> Model:
+        """Read the model and say what it is; make the output's folder."""
+        model = self.read()
+        self.teller.say(f"Model {model.sha256[:12]}: {len(model.plan.structures)} structures. {model.intended_use}")
+        self.output.mkdir(parents=True, exist_ok=True)
+        return model
+
+    def try_one(self, case: str, is_done: bool, predict_it: Callable[[], PredictionRecord]) -> None:
+        """Predict a case unless it is done, and tell how it went."""
+        from gossamer.errors import DataError
+
+        self.cases += 1
+        if is_done:
+            self.teller.say(f"{case}: predicted before by this model; passed over")
+            return
+        try:
+            record = self.records[case] = predict_it()
+        except DataError as error:
+            self.fail(error, case)
+            return
+        if record.not_found:
+            self.teller.say(f"{case}: not found and left out: {', '.join(record.not_found)}")
+        for note in record.notes:
+            self.teller.say(f"{case}: {note}")
+        if record.label_map is not None:
+            self.teller.say(
+                f"{case}: label map: {record.label_map.decided_voxels} voxels lay in more than one mask and were "
+                "given to the smallest of them"
+            )
+
+    def fail(self, error: DataError, case: str) -> None:
+        self.failed.append(error)
+        self.teller.say(f"{error.code}: {error}" if case in str(error) else f"{error.code}: {case}: {error}")
+
+    def raise_failed(self) -> None:
+        from gossamer.errors import DataError
+
+        if self.failed and self.cases == 1:
+            raise self.failed[0]
+        if self.failed:
+            raise DataError(
+                f"wanted {self.cases} predictions; found {len(self.failed)} that failed, named above; "
+                "mend or remove their images and run the same command again: it goes on where it stopped"
+            )
+
+
+def _predict_images(run: _Run, images: Sequence[ImageFile], *, label_map: bool) -> None:
+    """Predict CTs as NIfTI."""
+    from gossamer.segment.output import is_done
+
+    model = run.start()
+    for image in images:
+        done = is_done(run.output, image, model, label_map=label_map)
+        run.try_one(image.case, done, partial(_predict_image, image, run, model, label_map=label_map))
+
+
+def _predict_image(source: ImageFile, run: _Run, model: Model, *, label_map: bool) -> PredictionRecord:
+    from gossamer.data.image import read_nifti
+    from gossamer.segment.output import write_prediction
+    from gossamer.segment.predict import predict_masks
+    from gossamer.segment.unlike import notes_on
+
+    image = read_nifti(source.path, f"case {source.case}, image")
+    with run.teller.task(source.case, total=1.0) as task:
+        masks = predict_masks(model.network, model.plan, image, on_window=lambda _done, total: task.advance(1 / total))
+    notes = notes_on(image, masks, model)
+    return write_prediction(run.output, source, image, masks, model, label_map=label_map, notes=notes)
+
+
+def _predict_series(run: _Run, folder: Path, form: str, *, smooth_mm: float, label_map: bool) -> None:
+    """Predict the DICOM series in a folder."""
+    from gossamer.errors import DataError
+    from gossamer.segment.contouring import check_asked
+    from gossamer.segment.series_output import Wanted, find_sources, is_series_done
+
+    wanted = Wanted(cast("Form", form), smooth_mm, label_map)
+    check_asked(wanted.form, smooth_mm=smooth_mm, label_map=label_map)
+    with run.teller.task("Headers", total=1.0) as task:
+        found = find_sources(folder, lambda _done, of: task.advance(1 / of))
+    model = run.start()
+    for line in found.unreadable:
+        run.teller.say(f"A file was left out: {line}")
+    for case, reason in found.refused:
+        run.cases += 1
+        run.fail(DataError(reason), case)
+    for source in found.sources:
+        run.teller.say(f"{source.case}: {len(source.series.slices)} slices")
+        done = is_series_done(run.output, source, model, wanted)
+        run.try_one(source.case, done, partial(_contour, source, run, model, wanted))
+
+
+def _contour(source: SeriesSource, run: _Run, model: Model, wanted: Wanted) -> PredictionRecord:
+    from gossamer.segment.series_output import write_contoured
+
+    with run.teller.task(source.case, total=1.0) as task:
+        record, _ = write_contoured(
+            run.output,
+            source,
+            model,
+            wanted,
+            now=datetime.now(),
+            on_window=lambda _done, total: task.advance(1 / total),
+        )
+    return record
+
+
+def _model(path: Path, device: str) -> Model:
+    from gossamer.segment.model_file import read_model
+
+    model = read_model(path)
+    model.network.to(_device(device))
+    return model
 
 
 def _device(name: str) -> str:
@@ -77,27 +212,6 @@ def _device(name: str) -> str:
             "machine; give cpu, cuda or auto"
         )
     return "cuda" if present and name != "cpu" else "cpu"
-
-
-def _predict_case(
-    source: ImageFile, output: Path, model: Model, teller: Teller, *, label_map: bool
-) -> PredictionRecord:
-    from gossamer.data.image import read_nifti
-    from gossamer.segment.output import write_prediction
-    from gossamer.segment.predict import predict_masks
-
-    image = read_nifti(source.path, f"case {source.case}, image")
-    with teller.task(source.case, total=1.0) as task:
-        masks = predict_masks(model.network, model.plan, image, on_window=lambda _done, total: task.advance(1 / total))
-    record = write_prediction(output, source, image, masks, model, label_map=label_map)
-    if record.not_found:
-        teller.say(f"{source.case}: not found and left out: {', '.join(record.not_found)}")
-    if record.label_map is not None:
-        teller.say(
-            f"{source.case}: label map: {record.label_map.decided_voxels} voxels lay in more than one mask and were "
-            "given to the smallest of them"
-        )
-    return record
 
 
 def _show(records: dict[str, PredictionRecord], *, as_json: bool) -> None:

@@ -27,7 +27,7 @@ from pydicom.dataset import Dataset, FileDataset
 from pydicom.sequence import Sequence as DicomSequence
 from pydicom.uid import ImplicitVRLittleEndian, RTStructureSetStorage
 
-from gossamer.dicom.headers import foreign_errors_mapped
+from gossamer.dicom.open_file import foreign_errors_mapped
 
 Faults = Iterator[str]
 

@@ -10,6 +10,7 @@ import shutil
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,18 +18,25 @@ from numpy.typing import NDArray
 from gossamer import __version__
 from gossamer.atomic import flush_folder, storage_error, write_atomically
 from gossamer.data.case_folder import file_sha256, mask_file
+from gossamer.data.frame import Frame
 from gossamer.data.image import Image
-from gossamer.data.nifti import read_file, write_sparse_file
-from gossamer.data.orientation import Orientation
+from gossamer.data.nifti import read_file, write_file, write_sparse_file
+from gossamer.data.orientation import LPS_FROM_RAS, Orientation
 from gossamer.errors import EmptyMaskError, UsageError
 from gossamer.evaluate.predicted import LABEL_MAP_FILE, RECORD_FILE, LabelMapRecord, PredictionRecord, read_record
 from gossamer.segment.masks import PackedMasks
 from gossamer.segment.model_file import Model
+from gossamer.segment.unlike import because
 
 IMAGE_SUFFIXES = (".nii.gz", ".nii")
 
 WRITERS = 2
 """Masks written at a time: compression keeps a core busy each, and each holds one unpacked mask."""
+
+SEGMENTATIONS = "segmentations"
+
+CT_FILE = "ct.nii.gz"
+"""The CT beside the masks of a DICOM series, called as in a dataset."""
 
 DATASET_IMAGE = "ct"
 """In a dataset every CT is called so; its case is the folder's name."""
@@ -42,22 +50,36 @@ class ImageFile:
     path: Path
 
 
-class GridOf:
-    """Writes masks as files on the grid, axes and affine of a CT's file, which is read once for all of them."""
+class Grid:
+    """Writes masks as NIfTI files on one grid."""
 
-    def __init__(self, source: ImageFile) -> None:
-        """Read where the voxels of ``source`` lie.
+    def __init__(self, ras_from_file: NDArray[np.float64], header: Any = None) -> None:
+        """Files with this affine and, if there is one, this header."""
+        self._affine, self._header = ras_from_file, header
+        self._orientation = Orientation.of_affine(ras_from_file)
+
+    @classmethod
+    def of_file(cls, source: ImageFile) -> Grid:
+        """The grid, axes and affine of a CT's file, which is read once for all masks.
 
         Raises:
             UnreadableImageError: the file cannot be read.
         """
         file = read_file(source.path, f"case {source.case}, image")
-        self._affine, self._header = file.ras_from_file, file.header
-        self._orientation = Orientation.of_affine(file.ras_from_file)
+        return cls(file.ras_from_file, file.header)
+
+    @classmethod
+    def of_frame(cls, frame: Frame) -> Grid:
+        """A grid in canonical axes."""
+        return cls(LPS_FROM_RAS @ frame.world_from_voxel[:, [2, 1, 0, 3]])
 
     def write(self, path: Path, voxels: NDArray[np.uint8]) -> None:
-        """Write canonical voxels [z, y, x]."""
+        """Write canonical voxels [z, y, x] of a mask or label map."""
         write_sparse_file(path, self._orientation.to_file(voxels), self._affine, self._header)
+
+    def write_image(self, path: Path, image: Image) -> None:
+        """Write a CT."""
+        write_file(path, self._orientation.to_file(image.voxels), self._affine, self._header)
 
 
 def find_images(path: Path) -> list[ImageFile]:
@@ -66,12 +88,7 @@ def find_images(path: Path) -> list[ImageFile]:
     Raises:
         UsageError: there is none, or two would give a result of the same name.
     """
-    if path.is_file():
-        found = [path] if path.name.endswith(IMAGE_SUFFIXES) else []
-    else:
-        inside = [*path.glob("*"), *(path.glob(f"*/{DATASET_IMAGE}.*"))]
-        found = sorted(p for p in inside if p.is_file() and p.name.endswith(IMAGE_SUFFIXES))
-    images = [ImageFile(_case_name(p), p) for p in found]
+    images = [ImageFile(_case_name(p), p) for p in _nifti_files(path)]
     if not images:
         raise UsageError(
             f"wanted CTs as {' or '.join(IMAGE_SUFFIXES)} files; found none at the path given with -i; "
@@ -84,6 +101,11 @@ def find_images(path: Path) -> list[ImageFile]:
             f"wanted CTs of different names; found several called {twice[0]}, in the folder given with -i; rename them"
         )
     return images
+
+
+def holds_nifti(folder: Path) -> bool:
+    """Whether a folder holds CTs as ``find_images`` looks for them."""
+    return bool(_nifti_files(folder))
 
 
 def is_done(output: Path, image: ImageFile, model: Model, *, label_map: bool) -> bool:
@@ -102,15 +124,27 @@ def is_done(output: Path, image: ImageFile, model: Model, *, label_map: bool) ->
         or record.image_sha256 != file_sha256(image.path)
         or (label_map and record.label_map is None)
     ):
-        raise UsageError(
-            f"case {image.case}: wanted an empty place for the result; found one of another model, image or form, in "
-            "the output folder; give another -o, or delete that result"
-        )
+        raise stale_error(image.case)
     return True
 
 
+def stale_error(case: str) -> UsageError:
+    """What is said where another result lies in the place of one."""
+    return UsageError(
+        f"case {case}: wanted an empty place for the result; found one of another model, image or form, in "
+        "the output folder; give another -o, or delete that result"
+    )
+
+
 def write_prediction(
-    output: Path, source: ImageFile, image: Image, masks: PackedMasks, model: Model, *, label_map: bool
+    output: Path,
+    source: ImageFile,
+    image: Image,
+    masks: PackedMasks,
+    model: Model,
+    *,
+    label_map: bool,
+    notes: tuple[str, ...] = (),
 ) -> PredictionRecord:
     """Write one case: a mask for each structure found, on the CT's own grid and orientation.
 
@@ -121,6 +155,7 @@ def write_prediction(
         masks: predicted on its grid.
         model: that predicted them.
         label_map: whether to write one label map as well.
+        notes: what a user should know.
 
     Returns:
         What ``prediction.json`` says.
@@ -133,17 +168,13 @@ def write_prediction(
     if not any(voxels.values()):
         raise EmptyMaskError(
             f"case {source.case}: wanted at least one of {', '.join(masks)}; found none of them in the image, and "
-            "wrote nothing; is this a CT in HU, the right way up, of a region the model knows?"
+            f"wrote nothing; is this a CT in HU, the right way up, of a region the model knows?{because(image, model)}"
         )
     draft = output / f".{source.case}.part"
     try:
         shutil.rmtree(draft, ignore_errors=True)
-        (draft / "segmentations").mkdir(parents=True)
-        grid = GridOf(source)
-        found = [name for name in masks if voxels[name]]
-        with ThreadPoolExecutor(WRITERS) as pool:
-            list(pool.map(lambda name: grid.write(draft / mask_file(name), masks[name].view(np.uint8)), found))
-        labels = _write_label_map(draft, grid, masks) if label_map else None
+        draft.mkdir(parents=True)
+        labels = write_masks(draft, Grid.of_file(source), masks, label_map=label_map)
         voxel_ml = math.prod(image.frame.spacing_mm) / 1000
         record = PredictionRecord(
             gossamer_version=__version__,
@@ -151,6 +182,7 @@ def write_prediction(
             image_sha256=file_sha256(source.path),
             volumes_ml={name: round(n * voxel_ml, 6) for name, n in voxels.items()},
             label_map=labels,
+            notes=notes,
             intended_use=model.intended_use,
         )
         write_atomically(draft / RECORD_FILE, record.model_dump_json(indent=2))
@@ -163,10 +195,35 @@ def write_prediction(
     return record
 
 
-def _write_label_map(draft: Path, grid: GridOf, masks: PackedMasks) -> LabelMapRecord:
+def write_masks(folder: Path, grid: Grid, masks: PackedMasks, *, label_map: bool) -> LabelMapRecord | None:
+    """Write a mask for each structure that was found, and a label map if wanted.
+
+    Args:
+        folder: gets ``segmentations``.
+        grid: on which they lie.
+        masks: of which not all are empty.
+        label_map: whether to write one label map as well.
+
+    Returns:
+        What the label map's values mean, if there is one.
+    """
+    (folder / SEGMENTATIONS).mkdir(exist_ok=True)
+    empty = masks.empty()
+    found = [name for name in masks if name not in empty]
+    with ThreadPoolExecutor(WRITERS) as pool:
+        list(pool.map(lambda name: grid.write(folder / mask_file(name), masks[name].view(np.uint8)), found))
+    return _write_label_map(folder, grid, masks) if label_map else None
+
+
+def _write_label_map(draft: Path, grid: Grid, masks: PackedMasks) -> LabelMapRecord:
     labels, decided = masks.label_map()
     grid.write(draft / LABEL_MAP_FILE, labels)
     return LabelMapRecord(labels={name: value for value, name in enumerate(masks, start=1)}, decided_voxels=decided)
+
+
+def _nifti_files(path: Path) -> list[Path]:
+    inside = [path] if path.is_file() else [*path.glob("*"), *(path.glob(f"*/{DATASET_IMAGE}.*"))]
+    return sorted(p for p in inside if p.is_file() and p.name.endswith(IMAGE_SUFFIXES))
 
 
 def _case_name(path: Path) -> str:

@@ -1,0 +1,136 @@
+import json
+
+import numpy as np
+import pydicom
+import pytest
+import torch
+from tests.cli.test_predict import ct, model_that_finds, run
+from tests.dicom.phantom_series import write_series
+
+from gossamer.errors import DataError, EmptyMaskError, UsageError
+from gossamer.segment.contouring import key_of
+
+__all__ = ["ct"]
+
+UIDS = ("1.2.3.2", "1.2.3.22")
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def dicom(tmp_path):
+    """Two patients' series, of 5 slices each, the second in a folder within."""
+    for place, uid in zip(("Doe", "Doe/Roe"), UIDS, strict=True):
+        write_series(
+            tmp_path / "dicom" / place,
+            np.full((5, 16, 20), 30),
+            spacing=(3.0, 1.5, 1.0),
+            series_uid=uid,
+            study_uid=f"{uid}.9",
+            frame_uid=f"{uid}.8",
+            patient=f"{place[-3:]}^Jane",
+        )
+    return tmp_path / "dicom"
+
+
+def names_in(folder):
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+def test_each_series_gets_a_structure_set_whose_names_tell_nobody(tmp_path, dicom):
+    done = run("-i", dicom, "-o", tmp_path / "out", "-m", model_that_finds(tmp_path / "m", "Parotid_L"))
+    assert done.exit_code == 0, done.output
+    keys = sorted(key_of(uid) for uid in UIDS)
+    assert names_in(tmp_path / "out") == [
+        name for key in keys for name in (f"CT-{key}/RTSTRUCT-{key}.dcm", f"CT-{key}/prediction.json")
+    ]
+    found = {
+        pydicom.dcmread(path).StudyInstanceUID: pydicom.dcmread(path).PatientName
+        for path in (tmp_path / "out").rglob("*.dcm")
+    }
+    assert found == {"1.2.3.2.9": "Doe^Jane", "1.2.3.22.9": "Roe^Jane"}
+    assert f"CT-{keys[0]}\tParotid_L\t7.20 ml" in done.stdout  # 5 x 16 x 20 voxels of 4.5 mm3
+    assert f"CT-{keys[0]}: not found and left out: Parotid_R, SpinalCord" in done.stderr
+    said = done.output + "".join(path.read_text() for path in (tmp_path / "out").rglob("*.json"))
+    assert not any(text in said for text in ("Doe", "Roe", "Jane", *UIDS))
+
+
+@pytest.mark.parametrize(
+    ("form", "files"),
+    [
+        ("seg", ["SEG-KEY.dcm", "prediction.json"]),
+        ("nifti", ["ct.nii.gz", "labelmap.nii.gz", "prediction.json", "segmentations/Parotid_L.nii.gz"]),
+    ],
+)
+def test_other_forms_are_written_when_asked_for(tmp_path, dicom, form, files):
+    more = ["--labelmap"] if form == "nifti" else []
+    model = model_that_finds(tmp_path / "m", "Parotid_L")
+    done = run("-i", dicom / "Doe/Roe", "-o", tmp_path / "out", "-m", model, "--format", form, "--json", *more)
+    assert done.exit_code == 0, done.output
+    key = key_of(UIDS[1])
+    assert names_in(tmp_path / f"out/CT-{key}") == [name.replace("KEY", key) for name in files]
+    assert json.loads(done.stdout)[f"CT-{key}"]["form"] == form
+
+
+def test_a_refused_series_is_named_and_does_not_end_the_other(tmp_path, dicom):
+    middle = next(path for path in (dicom / "Doe/Roe").iterdir() if path.name.endswith("-2"))
+    middle.unlink()
+    done = run("-i", dicom, "-o", tmp_path / "out", "-m", model_that_finds(tmp_path / "m", "Parotid_L"))
+    assert isinstance(done.exception, DataError)
+    assert "wanted 2 predictions; found 1 that failed" in str(done.exception)
+    said = " ".join(done.stderr.split())
+    assert f"CT-{key_of(UIDS[1])}: " in said
+    assert "mm" in said.split(f"CT-{key_of(UIDS[1])}: ")[1]
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [f"CT-{key_of(UIDS[0])}"]
+
+
+def test_nothing_found_leaves_nothing_and_has_status_3(tmp_path, dicom):
+    done = run("-i", dicom / "Doe/Roe", "-o", tmp_path / "out", "-m", model_that_finds(tmp_path / "m"))
+    assert isinstance(done.exception, EmptyMaskError)
+    assert done.exception.exit_status == 3
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_what_is_done_is_passed_over_and_what_is_stale_is_an_error(tmp_path, dicom):
+    model = model_that_finds(tmp_path / "m", "Parotid_L")
+    arguments = ("-i", dicom / "Doe/Roe", "-o", tmp_path / "out", "-m", model)
+    run(*arguments)
+    [path] = (tmp_path / "out").rglob("*.dcm")
+    before = path.read_bytes()
+    again = run(*arguments)
+    assert again.exit_code == 0
+    assert "predicted before" in again.stderr
+    assert isinstance(run(*arguments, "--smooth", "1").exception, UsageError)
+    assert isinstance(run(*arguments, "--format", "seg").exception, UsageError)
+    assert path.read_bytes() == before
+
+
+def test_smoothing_says_how_far_it_moved_a_point(tmp_path, dicom):
+    model = model_that_finds(tmp_path / "m", "Parotid_L")
+    done = run("-i", dicom / "Doe/Roe", "-o", tmp_path / "out", "-m", model, "--smooth", "0.5")
+    assert "Parotid_L: smoothed within 0.5 mm; no point moved by more than" in done.stderr
+    record = json.loads(next((tmp_path / "out").rglob("prediction.json")).read_text())
+    assert 0 <= record["smoothed_mm"]["Parotid_L"] <= 0.5
+
+
+def test_formats_that_cannot_be_are_usage_errors(tmp_path, dicom, ct):
+    model = model_that_finds(tmp_path / "m", "Parotid_L")
+    (tmp_path / "none").mkdir()
+    for path, *more in (
+        (ct, "--format", "rtstruct"),
+        (ct.parent, "--format", "seg"),
+        (ct, "--smooth", "1"),
+        (dicom, "--format", "png"),
+        (dicom, "--format", "seg", "--smooth", "1"),
+        (dicom, "--labelmap"),
+        (tmp_path / "none",),
+    ):
+        done = run("-i", path, "-o", tmp_path / "out", "-m", model, *more)
+        assert isinstance(done.exception, UsageError), more
+    assert not (tmp_path / "out").exists()
