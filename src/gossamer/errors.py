@@ -39,7 +39,7 @@
     │   ├── RelayRefusedError
     │   ├── NobodyWaitsError
     │   └── RelayMeddledError
-    └── ResourceError             exit 6   GOS-6xx  disk, memory, workers
+    └── ResourceError             exit 6   GOS-6xx  disk, memory, workers, the PACS
         ├── StorageError
         ├── DiskFullError
         ├── WorkerError
@@ -49,7 +49,12 @@
         ├── MemoryShortError
         ├── ListenError
         ├── ProxyError
-        └── StatusError
+        ├── StatusError
+        └── PacsError
+            ├── PacsAwayError
+            ├── PacsRefusedError
+            ├── NotStoredError
+            └── NotFetchedError
 
 A message has four parts: what was wanted, what was found, where, and what to do. It never carries a
 patient's name, identifier or a path that holds one. Each code has a page in ``docs/reference/errors``.
@@ -352,3 +357,33 @@ class StatusError(ResourceError):
     """A site is asked how it gets on, and nobody answers."""
 
     code = "GOS-610"
+
+
+class PacsError(ResourceError):
+    """The PACS did not do what it was asked for."""
+
+    code = "GOS-620"
+
+
+class PacsAwayError(PacsError):
+    """The PACS cannot be reached, or stopped answering."""
+
+    code = "GOS-621"
+
+
+class PacsRefusedError(PacsError):
+    """The PACS is there, and does not let this machine in."""
+
+    code = "GOS-622"
+
+
+class NotStoredError(PacsError):
+    """The PACS did not take a file."""
+
+    code = "GOS-623"
+
+
+class NotFetchedError(PacsError):
+    """The PACS gave less than it announced, or something else."""
+
+    code = "GOS-624"

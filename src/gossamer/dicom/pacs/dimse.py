@@ -1,0 +1,261 @@
+"""A PACS that speaks DIMSE alone: C-ECHO, C-FIND (study root), C-MOVE or C-GET, C-STORE (PS3.4 A, B, C).
+
+Law
+    1. Who we are said to be, and whom we speak with, are checked by their AE titles; that is all the protocol knows.
+       It has no encryption here: it belongs inside the hospital's own network.
+    2. An association is open for one question, and released or aborted after it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pydicom.dataset import Dataset
+from pydicom.uid import UID, ImplicitVRLittleEndian
+from pynetdicom import AE
+from pynetdicom.association import Association
+from pynetdicom.presentation import PresentationContext, build_context
+
+from gossamer.dicom.pacs.answers import RETURNED, meaning_of, series_of, verdict_on
+from gossamer.dicom.pacs.base import (
+    ANSWER_S,
+    CONNECT_S,
+    MAX_INSTANCES,
+    MAX_SERIES,
+    Pacs,
+    Query,
+    SeriesAtPacs,
+    check_uids,
+    is_uid,
+)
+from gossamer.dicom.pacs.checkpoint import hold_reactor
+from gossamer.dicom.pacs.incoming import Incoming
+from gossamer.dicom.pacs.promptness import prompt_handlers
+from gossamer.dicom.pacs.receive import fetch_by_get, fetch_by_move
+from gossamer.dicom.pacs.settings import DimseSettings
+from gossamer.dicom.pacs.stored import Outgoing, Verdicts, check_files
+from gossamer.errors import NotStoredError, PacsAwayError, PacsError, PacsRefusedError
+
+VERIFICATION = UID("1.2.840.10008.1.1")
+"""Of C-ECHO (PS3.4 A.4)."""
+
+FIND = UID("1.2.840.10008.5.1.4.1.2.2.1")
+"""Of C-FIND by study, series, image (PS3.4 C.6.2.3)."""
+
+MAX_PDU_BYTES = 2**17
+"""Ours; a PACS has its own, and the smaller one counts (PS3.8 D.1)."""
+
+MAX_CONTEXTS = 128
+"""Of an association (PS3.8 9.3.2.2)."""
+
+PENDING = (0xFF00, 0xFF01)
+"""Statuses of C-FIND that come with a match (PS3.4 table C.4-1)."""
+
+
+class DimsePacs(Pacs):
+    """See the top of this file."""
+
+    def __init__(self, settings: DimseSettings) -> None:
+        """Prepare; nothing is dialled before something is asked for."""
+        self._settings = settings
+
+    def check(self) -> str:
+        """See ``Pacs``."""
+        contexts = [build_context(VERIFICATION), build_context(FIND)]
+        with self._association(contexts) as association:
+            status = _status_of(association.send_c_echo())
+            if status:
+                raise PacsRefusedError(
+                    f"wanted an answer to C-ECHO; found status {meaning_of(status)}; ask its administrator"
+                )
+            if FIND not in _accepted(association):
+                return "C-ECHO"
+            self._find(association, _identifier("STUDY", StudyInstanceUID="1.2"), 1)  # of nobody: may we ask at all?
+        return "C-ECHO and C-FIND"
+
+    def find_series(self, query: Query) -> list[SeriesAtPacs]:
+        """See ``Pacs``."""
+        with self._association([build_context(FIND)]) as association:
+            studies = _identifier(
+                "STUDY",
+                StudyInstanceUID=query.study_uid,
+                PatientID=query.patient_id,
+                StudyDate=query.study_dates,
+                ModalitiesInStudy=query.modality,
+            )
+            found: list[SeriesAtPacs] = []
+            for study in self._find(association, studies, MAX_SERIES):
+                if not is_uid(uid := study.get("StudyInstanceUID", "")):
+                    continue  # it could not be asked for by name
+                wanted = dict.fromkeys(RETURNED, "") | {
+                    "StudyInstanceUID": uid,
+                    "SeriesInstanceUID": query.series_uid,
+                    "Modality": query.modality,
+                }
+                del wanted["PatientID"], wanted["StudyDate"]  # of the level above (PS3.4 C.6.2.1)
+                matches = self._find(association, _identifier("SERIES", **wanted), MAX_SERIES - len(found))
+                found += [series_of(study | match | {"StudyInstanceUID": uid}) for match in matches]
+        return sorted((one for one in found if query.fits(one)), key=lambda one: (one.study_uid, one.series_uid))
+
+    def count_images(self, series: SeriesAtPacs) -> int:
+        """See ``Pacs``."""
+        return len(self._images_of(series))
+
+    def fetch(
+        self, series: SeriesAtPacs, folder: Path, on_image: Callable[[int, int], None] = lambda n, of: None
+    ) -> int:
+        """See ``Pacs``."""
+        with Incoming(series, folder, self._images_of(series)) as incoming:
+            fetch_by = fetch_by_get if self._settings.own_port is None else fetch_by_move
+            said = fetch_by(self._settings, self._association, series, incoming, on_image)
+            return incoming.finish(said)
+
+    def store(self, files: Sequence[Path], on_file: Callable[[int, int], None] = lambda n, of: None) -> int:
+        """See ``Pacs``."""
+        outgoing = check_files(files)
+        verdicts = Verdicts()
+        with self._association(_contexts_for(outgoing)) as association:
+            for done, file in enumerate(outgoing, start=1):
+                verdicts.add(*_store(association, file))
+                on_file(done, len(outgoing))
+        return verdicts.end()
+
+    def _images_of(self, series: SeriesAtPacs) -> set[str]:
+        check_uids(series.study_uid, series.series_uid)
+        images = _identifier(
+            "IMAGE", StudyInstanceUID=series.study_uid, SeriesInstanceUID=series.series_uid, SOPInstanceUID=""
+        )
+        with self._association([build_context(FIND)]) as association:
+            return {match.get("SOPInstanceUID", "") for match in self._find(association, images, MAX_INSTANCES)}
+
+    def _find(self, association: Association, identifier: Dataset, most: int) -> list[dict[str, str]]:
+        """Matches of a C-FIND: first values by keyword."""
+        if FIND not in _accepted(association):
+            raise PacsRefusedError(
+                "wanted to search the PACS (C-FIND, study root); found that it does not offer that to us; have "
+                f"AE title {self._settings.own_ae_title!r} allowed to query there"
+            )
+        found: list[dict[str, str]] = []
+        for answer, match in association.send_c_find(identifier, FIND):
+            status = _status_of(answer)
+            if status in PENDING and match is not None:
+                if len(found) >= most:
+                    raise PacsError(f"wanted at most {most:,} matches; found that the PACS has more; narrow the search")
+                found.append(_texts(match))
+            elif status:
+                raise PacsError(f"wanted matches of C-FIND; found status {meaning_of(status)}; ask its administrator")
+        return found
+
+    @contextmanager
+    def _association(
+        self,
+        contexts: Sequence[PresentationContext],
+        *,
+        silence_s: float = ANSWER_S,
+        roles: Sequence[Any] = (),
+        handlers: Sequence[Any] = (),
+    ) -> Iterator[Association]:
+        """An association, released at the end and aborted where something goes wrong."""
+        settings = self._settings
+        ae = AE(settings.own_ae_title)
+        ae.connection_timeout = ae.acse_timeout = CONNECT_S
+        ae.dimse_timeout = ae.network_timeout = silence_s
+        association = ae.associate(
+            settings.host,
+            settings.port,
+            list(contexts),
+            settings.ae_title,
+            max_pdu=MAX_PDU_BYTES,
+            ext_neg=list(roles),
+            evt_handlers=[*prompt_handlers(), *handlers],
+        )
+        if not association.is_established:
+            raise _not_established(association, settings)
+        hold_reactor(association)
+        try:
+            yield association
+        except BaseException:
+            association.abort()
+            raise
+        if association.is_established:
+            association.release()
+
+
+def _store(association: Association, file: Outgoing) -> tuple[bool, str]:
+    """Whether a file was taken, and what is to be said of it."""
+    if file.sop_class_uid not in _accepted(association):
+        return verdict_on(0x0122)
+    try:
+        return verdict_on(_status_of(association.send_c_store(file.path)))
+    except ValueError:  # no context for its transfer syntax
+        return verdict_on(0xC122)
+    except (AttributeError, RuntimeError, OSError) as error:
+        raise NotStoredError(
+            f"wanted to store a file; found one that cannot be sent ({type(error).__name__}); leave it out"
+        ) from error
+
+
+def _contexts_for(files: Iterable[Outgoing]) -> list[PresentationContext]:
+    """One for each class and transfer syntax, and one of each class in the default syntax (PS3.5 10.1)."""
+    pairs = {(file.sop_class_uid, file.transfer_syntax_uid) for file in files}
+    pairs |= {(sop_class, str(ImplicitVRLittleEndian)) for sop_class, _ in pairs}
+    if len(pairs) > MAX_CONTEXTS:
+        raise NotStoredError(
+            f"wanted at most {MAX_CONTEXTS} kinds of files and syntaxes; found {len(pairs)}; store them in parts"
+        )
+    return [build_context(UID(sop_class), [UID(syntax)]) for sop_class, syntax in sorted(pairs)]
+
+
+def _identifier(level: str, **elements: str) -> Dataset:
+    identifier = Dataset()
+    identifier.SpecificCharacterSet = "ISO_IR 192"
+    identifier.QueryRetrieveLevel = level
+    for keyword, text in elements.items():
+        setattr(identifier, keyword, text)
+    return identifier
+
+
+def _texts(match: Dataset) -> dict[str, str]:
+    """First values of a match, by keyword."""
+    return {keyword: str(value).strip() for keyword in (*RETURNED, "SOPInstanceUID") if (value := match.get(keyword))}
+
+
+def _accepted(association: Association) -> set[str]:
+    return {str(context.abstract_syntax) for context in association.accepted_contexts}
+
+
+def _status_of(answer: Dataset) -> int:
+    """The status of an answer.
+
+    Raises:
+        PacsAwayError: there is none: pynetdicom's word for silence, or for an association that ended.
+    """
+    if "Status" not in answer:
+        raise PacsAwayError(
+            f"wanted an answer of the PACS within {ANSWER_S:.0f} s; found silence, or that it hung up; does it know "
+            "this machine's AE title, address and port, and may it ask?"
+        )
+    return int(answer.Status)
+
+
+def _not_established(association: Association, settings: DimseSettings) -> PacsError:
+    if association.is_rejected:
+        primitive = association.acceptor.primitive
+        reason = primitive.reason_str if primitive is not None else "no reason given"
+        return PacsRefusedError(
+            f"wanted an association with {settings.ae_title!r} as {settings.own_ae_title!r}; found it rejected: "
+            f"{reason}; compare ae_title and own_ae_title in pacs.toml with what the PACS's administrator has entered"
+        )
+    if refused := association.rejected_contexts:
+        services = ", ".join(sorted({context.abstract_syntax.name for context in refused if context.abstract_syntax}))
+        return PacsRefusedError(
+            f"wanted of the PACS: {services}; found that it offers none of that to us; have it allowed there (with "
+            "own_port in pacs.toml series are fetched by C-MOVE, without by C-GET)"
+        )
+    return PacsAwayError(
+        "wanted to reach the PACS; found that nobody listens at host and port in pacs.toml, or that it is no DICOM; "
+        "does it run, and are they right?"
+    )

@@ -1,0 +1,60 @@
+"""Whether what a watch would draw is there already, or is fit to be stored."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gossamer.dicom.made_by import read_made_by
+from gossamer.dicom.pacs.base import Pacs, Query, SeriesAtPacs
+from gossamer.dicom.structure_set import read_structure_set
+from gossamer.errors import EmptyMaskError, GeometryMismatchError, UnreadableImageError
+
+MOST_SETS = 50
+"""Structure sets of a study that are looked into; a study that was replanned for years has fewer."""
+
+
+def is_drawn(pacs: Pacs, series: SeriesAtPacs, model_hash: str, workplace: Path) -> bool:
+    """Whether the series' study holds a structure set that this model drew on this series.
+
+    Args:
+        pacs: where to look.
+        series: a CT series.
+        model_hash: SHA-256 of the model.
+        workplace: a private folder, for the structure sets that are looked into.
+
+    Raises:
+        PacsError: they cannot be had.
+    """
+    found = pacs.find_series(Query(study_uid=series.study_uid, modality="RTSTRUCT"))
+    for number, one in enumerate(found[:MOST_SETS]):
+        folder = workplace / f"drawn-{number}"
+        pacs.fetch(one, folder)
+        if any(_is_drawn_on(path, series.series_uid, model_hash) for path in sorted(folder.iterdir())):
+            return True
+    return False
+
+
+def check_drawn(path: Path, series: SeriesAtPacs) -> None:
+    """Look at a structure set before it is stored.
+
+    Raises:
+        UnreadableImageError: it is none.
+        GeometryMismatchError: it was drawn on another series.
+        EmptyMaskError: nothing is drawn in it.
+    """
+    structures = read_structure_set(path)
+    if series.series_uid not in structures.series_uids or structures.study_uid != series.study_uid:
+        raise GeometryMismatchError(
+            f"wanted a structure set on series {series.key}; found one on another; nothing was stored"
+        )
+    if not any(roi.is_volume for roi in structures.rois.values()):
+        raise EmptyMaskError(f"wanted a structure drawn on series {series.key}; found none; nothing was stored")
+
+
+def _is_drawn_on(path: Path, series_uid: str, model_hash: str) -> bool:
+    try:
+        made_by = read_made_by(path)
+        ours = made_by is not None and made_by.model_hash == model_hash
+        return ours and series_uid in read_structure_set(path).series_uids
+    except UnreadableImageError:  # of others, and no business of ours
+        return False
