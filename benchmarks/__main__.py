@@ -16,7 +16,7 @@ from pathlib import Path
 
 from benchmarks.figures import Figure, conclude, options_parser
 
-BENCHMARKS = ("gossip_round", "start_up", "prediction", "exchange")
+BENCHMARKS = ("gossip_round", "start_up", "prediction", "exchange", "dicom_import")
 REPOSITORY = Path(__file__).parents[1]
 
 

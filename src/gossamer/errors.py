@@ -12,7 +12,8 @@
     │   ├── NoTrainingCaseError
     │   ├── TooManyBadCasesError
     │   ├── DatasetError
-    │   └── ModelFileError
+    │   ├── ModelFileError
+    │   └── UnlikeCtError
     ├── ConfigurationError        exit 4   GOS-4xx  study, federation and site files
     │   ├── UnknownKeyError
     │   ├── UnknownMetricError
@@ -132,6 +133,12 @@ class ModelFileError(DataError):
     """A model file is damaged, of another format, or does not fit its plan."""
 
     code = "GOS-308"
+
+
+class UnlikeCtError(DataError):
+    """A CT is unlike those that the model learned from, so that nobody would want what was drawn on it."""
+
+    code = "GOS-309"
 
 
 class ConfigurationError(GossamerError):

@@ -16,7 +16,7 @@ from gossamer.data.plan import NetworkPlan, Plan
 from gossamer.dicom.headers import read_headers
 from gossamer.dicom.made_by import read_made_by
 from gossamer.dicom.structure_set import read_structure_set
-from gossamer.errors import DataError, UnreadableImageError, UsageError
+from gossamer.errors import ConfigurationError, DataError, UnreadableImageError, UsageError
 from gossamer.nets import build_network, parameters_of
 from gossamer.segment.model_file import ModelRecord, read_model, write_model
 
@@ -125,10 +125,17 @@ def test_check_tells_how_the_pacs_answers(home):
 
 
 def test_new_ct_is_predicted_and_its_structure_set_is_at_the_pacs_once(home):
+    """First held back, for its numbers are nobody's HU; then a person says that this does not matter."""
     today = date.today()
     study = pushed(home, StudyDate=f"{today:%Y%m%d}", FrameOfReferenceUID=generate_uid())
     model = model_that_finds(home / "model.safetensors", "SpinalCord")
     watch = ("watch", "-m", model, "--once", "--interval", 1)
+    held = run(*watch, "--state", "careful")
+    assert type(held.exception) is DataError
+    assert "GOS-309: wanted a CT like those that the model learned from; found the warnings hu" in held.stderr
+    assert run("pull", "-o", "none", "--study-uid", study, "--modality", "RTSTRUCT").exit_code != 0
+    with (home / "pacs.toml").open("a") as settings:
+        settings.write("hold_back = []\n")
     first = run(*watch)
     assert first.exit_code == 0, first.output
     assert first.stdout == "In all 1 series contoured, 0 had been before, 0 given up.\n"
@@ -149,6 +156,14 @@ def test_ct_in_which_nothing_is_found_gets_no_structure_set(home):
     assert type(done.exception) is DataError
     assert "GOS-304" in done.stderr
     assert run("pull", "-o", "down", "--study-uid", study, "--modality", "RTSTRUCT").exit_code != 0
+
+
+def test_a_warning_that_does_not_exist_cannot_be_held_back(home):
+    with (home / "pacs.toml").open("a") as settings:
+        settings.write('hold_back = ["hu", "colour"]\n')
+    done = run("watch", "-m", model_that_finds(home / "m", "SpinalCord"), "--once")
+    assert type(done.exception) is ConfigurationError
+    assert "found 'colour'" in str(done.exception)
 
 
 @pytest.fixture

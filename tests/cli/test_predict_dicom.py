@@ -7,8 +7,8 @@ import torch
 from tests.cli.test_predict import ct, model_that_finds, run
 from tests.dicom.phantom_series import write_series
 
+from gossamer.dicom.series_key import series_key
 from gossamer.errors import DataError, EmptyMaskError, UsageError
-from gossamer.segment.contouring import key_of
 
 __all__ = ["ct"]
 
@@ -46,7 +46,7 @@ def names_in(folder):
 def test_each_series_gets_a_structure_set_whose_names_tell_nobody(tmp_path, dicom):
     done = run("-i", dicom, "-o", tmp_path / "out", "-m", model_that_finds(tmp_path / "m", "Parotid_L"))
     assert done.exit_code == 0, done.output
-    keys = sorted(key_of(uid) for uid in UIDS)
+    keys = sorted(series_key(uid) for uid in UIDS)
     assert names_in(tmp_path / "out") == [
         name for key in keys for name in (f"CT-{key}/RTSTRUCT-{key}.dcm", f"CT-{key}/prediction.json")
     ]
@@ -73,7 +73,7 @@ def test_other_forms_are_written_when_asked_for(tmp_path, dicom, form, files):
     model = model_that_finds(tmp_path / "m", "Parotid_L")
     done = run("-i", dicom / "Doe/Roe", "-o", tmp_path / "out", "-m", model, "--format", form, "--json", *more)
     assert done.exit_code == 0, done.output
-    key = key_of(UIDS[1])
+    key = series_key(UIDS[1])
     assert names_in(tmp_path / f"out/CT-{key}") == [name.replace("KEY", key) for name in files]
     assert json.loads(done.stdout)[f"CT-{key}"]["form"] == form
 
@@ -85,9 +85,9 @@ def test_a_refused_series_is_named_and_does_not_end_the_other(tmp_path, dicom):
     assert isinstance(done.exception, DataError)
     assert "wanted 2 predictions; found 1 that failed" in str(done.exception)
     said = " ".join(done.stderr.split())
-    assert f"CT-{key_of(UIDS[1])}: " in said
-    assert "mm" in said.split(f"CT-{key_of(UIDS[1])}: ")[1]
-    assert [path.name for path in (tmp_path / "out").iterdir()] == [f"CT-{key_of(UIDS[0])}"]
+    assert f"CT-{series_key(UIDS[1])}: " in said
+    assert "mm" in said.split(f"CT-{series_key(UIDS[1])}: ")[1]
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [f"CT-{series_key(UIDS[0])}"]
 
 
 def test_nothing_found_leaves_nothing_and_has_status_3(tmp_path, dicom):

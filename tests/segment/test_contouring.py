@@ -14,11 +14,12 @@ from gossamer.data.image import read_mask, read_nifti
 from gossamer.dicom.filling import fill_structure
 from gossamer.dicom.headers import read_headers
 from gossamer.dicom.series import find_series
+from gossamer.dicom.series_key import series_key
 from gossamer.dicom.structure_set import read_structure_set
 from gossamer.dicom.volume import canonical_image, canonical_mask, native_mask, read_volume
 from gossamer.errors import EmptyMaskError, UnreadableImageError, UsageError
 from gossamer.nets import build_network, parameters_of
-from gossamer.segment.contouring import contour_series, federation_of, key_of
+from gossamer.segment.contouring import contour_series, federation_of
 from gossamer.segment.model_file import ModelRecord, read_model, write_model
 from gossamer.segment.output import Grid
 
@@ -91,7 +92,7 @@ def test_structure_set_segmentation_and_nifti_hold_the_same_voxels(tmp_path, mod
 def test_a_file_says_which_model_of_whom_drew_it_and_what_was_left_out(tmp_path, model_finding):
     series, model = series_in(tmp_path / "ct"), model_finding("Parotid_L")
     contoured = contour_series(series, model, tmp_path, form="rtstruct", now=NOW)
-    assert contoured.path == tmp_path / f"RTSTRUCT-{key_of(series.series_uid)}.dcm"
+    assert contoured.path == tmp_path / f"RTSTRUCT-{series_key(series.series_uid)}.dcm"
     file = pydicom.dcmread(contoured.path)
     assert file.SOPInstanceUID == contoured.sop_instance_uid
     assert list(file.SoftwareVersions)[1:] == [model.sha256, "gossip: A, B"]

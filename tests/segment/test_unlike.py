@@ -15,7 +15,7 @@ from gossamer.errors import EmptyMaskError
 from gossamer.segment.masks import PackedMasks
 from gossamer.segment.model_file import INTENDED_USE, Model, ModelRecord
 from gossamer.segment.output import ImageFile, write_prediction
-from gossamer.segment.unlike import NAMES, RUNS_ON, because, ct_warnings, image_warnings, not_asked, notes_on
+from gossamer.segment.unlike import NAMES, RUNS_ON, because, ct_warnings, image_warnings, not_asked, remarks_on
 
 OPENKBP = Path(__file__).parents[3] / "shared" / "data" / "openkbp"
 ORGANS = ("Brainstem", "SpinalCord", "Parotid_L", "Parotid_R", "Bone_Mandible")
@@ -109,7 +109,7 @@ def test_a_structure_cut_by_the_scans_end_is_named_with_that_end(lying_patient, 
     cut = [warning.text for warning in ct_warnings(image, masks, model) if warning.name == "cut"]
     assert [text.partition(":")[0] for text in cut] == ["Parotid_L", "Parotid_R"]
     assert all("found 100 % of its largest section in the last slice (top)" in text for text in cut)
-    *warnings, note = notes_on(image, masks, model)
+    *warnings, note = remarks_on(image, masks, model).notes
     assert warnings == [f"warning, {warning}" for warning in ct_warnings(image, masks, model)]
     assert note == "the scan holds a part only of Brainstem, SpinalCord, Parotid_L, Parotid_R"
 
@@ -182,7 +182,7 @@ def test_a_model_that_does_not_say_what_it_learned_is_asked_for_the_rest(lying_p
         "extent, contrast and fine spacing: the model file does not say what the training data were like; coarse "
         "spacing is held against the model's own grid",
     )
-    notes = notes_on(lying_patient.image, lying_patient.masks, silent)
+    notes = remarks_on(lying_patient.image, lying_patient.masks, silent).notes
     assert notes[0] == "the scan holds a part only of SpinalCord"
     assert notes[1] == f"not asked: {not_asked(silent)[0]}"
     few = LEARNED.model_copy(update={"spacing_mm": (None, None, None), "hu": None})

@@ -15,16 +15,20 @@ import typer
 from gossamer import __version__
 from gossamer.cli.audit import audit_app
 from gossamer.cli.check import check
+from gossamer.cli.deidentify import deidentify
 from gossamer.cli.demo import demo
 from gossamer.cli.evaluate import evaluate
 from gossamer.cli.federation import federation_app
 from gossamer.cli.import_ import import_app
 from gossamer.cli.names import names_app
+from gossamer.cli.pacs import pacs_app
 from gossamer.cli.phantom import phantom
 from gossamer.cli.predict import predict
+from gossamer.cli.qa import qa
 from gossamer.cli.relay import relay_app
 from gossamer.cli.site import site_app
 from gossamer.cli.study import study_app
+from gossamer.cli.who import who
 from gossamer.errors import GossamerError
 
 EXIT_SIGNAL = 128
@@ -40,10 +44,14 @@ app = typer.Typer(
 app.command()(demo)
 app.add_typer(study_app, name="study")
 app.add_typer(import_app, name="import")
+app.command()(qa)
+app.command()(deidentify)
 app.command()(predict)
+app.command()(who)
 app.command()(evaluate)
 app.command()(phantom)
 app.add_typer(names_app, name="names")
+app.add_typer(pacs_app, name="pacs")
 app.command()(check)
 app.add_typer(site_app, name="site")
 app.add_typer(federation_app, name="federation")

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from gossamer.dicom.pacs.base import Pacs, Query, SeriesAtPacs
     from gossamer.dicom.pacs.settings import PacsSettings
     from gossamer.segment.model_file import Model
+    from gossamer.segment.unlike import Name
 
 pacs_app = typer.Typer(help="A hospital's image archive (PACS): pull, push, watch.", no_args_is_help=True)
 
@@ -131,15 +132,16 @@ def watch(
     import time
 
     from gossamer.cli.console import Teller
-    from gossamer.cli.predict import _device
+    from gossamer.cli.devices import chosen_device
     from gossamer.dicom.pacs.watch import PacsWatch
     from gossamer.dicom.pacs.watch_state import opened_state
     from gossamer.segment.model_file import read_model
+    from gossamer.segment.unlike import held_back
 
     teller = Teller()
     settings, pacs = _opened(pacs_file)
     model = read_model(model_path)
-    model.network.to(_device(device))
+    model.network.to(chosen_device(device))
     teller.say(f"Model {model.sha256[:12]}: {len(model.plan.structures)} structures. {model.intended_use}")
     with pacs, opened_state(state_folder) as state:
         the_watch = PacsWatch(
@@ -147,7 +149,7 @@ def watch(
             settings=settings.watch,
             model_hash=model.sha256,
             state=state,
-            contour=_contour_by(model, teller),
+            contour=_contour_by(model, held_back(settings.watch.hold_back), teller),
             now=lambda: datetime.now().astimezone(),
             sleep=time.sleep,
             say=teller.say,
@@ -203,12 +205,12 @@ def _fetch_all(pacs: Pacs, found: list[SeriesAtPacs], out: Path, teller: Teller)
         )
 
 
-def _contour_by(model: Model, teller: Teller) -> Callable[[Path], Path]:
-    """What draws on the series of a folder."""
+def _contour_by(model: Model, held: frozenset[Name], teller: Teller) -> Callable[[Path], Path]:
+    """What draws on the series of a folder, unless it gets a warning of these."""
     from gossamer.dicom.headers import read_headers
-    from gossamer.dicom.pacs.base import key_of
     from gossamer.dicom.series import find_series
-    from gossamer.errors import GeometryMismatchError, UnreadableImageError
+    from gossamer.dicom.series_key import series_key
+    from gossamer.errors import GeometryMismatchError, UnlikeCtError, UnreadableImageError
     from gossamer.segment.contouring import contour_series
 
     def contour(folder: Path) -> Path:
@@ -220,7 +222,7 @@ def _contour_by(model: Model, teller: Teller) -> Callable[[Path], Path]:
         [series, *_] = found.series
         folder_out = folder.with_name("contoured")
         folder_out.mkdir()
-        key = key_of(series.series_uid)
+        key = series_key(series.series_uid)
         with teller.task(f"Series {key}: contouring", 1.0) as task:
             contoured = contour_series(
                 series,
@@ -234,6 +236,11 @@ def _contour_by(model: Model, teller: Teller) -> Callable[[Path], Path]:
             teller.say(f"Series {key}: {note}")
         if contoured.empty:
             teller.say(f"Series {key}: not found and left out: {', '.join(contoured.empty)}")
+        if names := [warning.name for warning in contoured.warnings if warning.name in held]:
+            raise UnlikeCtError(
+                f"wanted a CT like those that the model learned from; found the warnings {', '.join(names)}, above; "
+                "nothing was stored: contour it by hand, or choose other series in [watch]"
+            )
         return contoured.path
 
     return contour

@@ -146,12 +146,12 @@ def _predict_image(source: ImageFile, run: _Run, model: Model, *, label_map: boo
     from gossamer.data.image import read_nifti
     from gossamer.segment.output import write_prediction
     from gossamer.segment.predict import predict_masks
-    from gossamer.segment.unlike import notes_on
+    from gossamer.segment.unlike import remarks_on
 
     image = read_nifti(source.path, f"case {source.case}, image")
     with run.teller.task(source.case, total=1.0) as task:
         masks = predict_masks(model.network, model.plan, image, on_window=lambda _done, total: task.advance(1 / total))
-    notes = notes_on(image, masks, model)
+    notes = remarks_on(image, masks, model).notes
     return write_prediction(run.output, source, image, masks, model, label_map=label_map, notes=notes)
 
 
@@ -193,25 +193,12 @@ def _contour(source: SeriesSource, run: _Run, model: Model, wanted: Wanted) -> P
 
 
 def _model(path: Path, device: str) -> Model:
+    from gossamer.cli.devices import chosen_device
     from gossamer.segment.model_file import read_model
 
     model = read_model(path)
-    model.network.to(_device(device))
+    model.network.to(chosen_device(device))
     return model
-
-
-def _device(name: str) -> str:
-    import torch
-
-    from gossamer.errors import UsageError
-
-    present = torch.cuda.is_available()
-    if name not in ("auto", "cpu", "cuda") or (name == "cuda" and not present):
-        raise UsageError(
-            f"wanted a device to run on; found --device {name}, and {'a' if present else 'no'} CUDA device in this "
-            "machine; give cpu, cuda or auto"
-        )
-    return "cuda" if present and name != "cpu" else "cpu"
 
 
 def _show(records: dict[str, PredictionRecord], *, as_json: bool) -> None:

@@ -1,7 +1,8 @@
-"""Pseudonyms of patients: the same at each import of the same site, and of no use to anyone without its key.
+"""Pseudonyms of patients and UIDs: the same at each run of the same site, and of no use to anyone without its key.
 
 A pseudonym is an HMAC-SHA-256 of what is said of the patient under a key that the site makes once and keeps. Without
-the key nobody can try out patient numbers until one fits, as with a bare hash.
+the key nobody can try out patient numbers until one fits, as with a bare hash. UIDs and the days by which a patient's
+dates are moved come from the same key, each with a word of its own before what is hashed.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import base64
 import hashlib
 import hmac
 import secrets
+import uuid
 from pathlib import Path
 
 from gossamer.atomic import storage_error, write_atomically
@@ -19,6 +21,12 @@ KEY_BYTES = 32
 
 PSEUDONYM_CHARACTERS = 10
 """Of 32 letters and digits, 50 bits: among 10,000 patients two share one with a chance below 1 in 10 million."""
+
+UUID_ROOT = "2.25."
+"""Of UIDs made from a UUID (PS3.5 B.2)."""
+
+MOST_DAYS = 3653
+"""By which dates are moved at most: ten years."""
 
 
 class Pseudonyms:
@@ -64,3 +72,26 @@ class Pseudonyms:
         """
         digest = hmac.digest(self._key, patient.encode(), hashlib.sha256)
         return base64.b32encode(digest)[:PSEUDONYM_CHARACTERS].decode().lower()
+
+    def uid(self, uid: str) -> str:
+        """The UID that stands for another one, wherever that occurs.
+
+        Args:
+            uid: of the hospital.
+
+        Returns:
+            ``2.25.`` with the decimal of a UUID, of at most 44 characters (PS3.5 B.2); two UIDs share one with a chance
+            of 1 in 2**122.
+        """
+        return f"{UUID_ROOT}{uuid.UUID(bytes=self._digest('uid', uid)[:16], version=4).int}"
+
+    def days_earlier(self, patient: str) -> int:
+        """By how many days all dates of a patient are moved back, 1 to ``MOST_DAYS``."""
+        return 1 + int.from_bytes(self._digest("days", patient)) % MOST_DAYS
+
+    def seal(self, text: str) -> str:
+        """A hash by which only the holder of the key can tell what a file was made from."""
+        return self._digest("seal", text).hex()
+
+    def _digest(self, purpose: str, text: str) -> bytes:
+        return hmac.digest(self._key, f"{purpose}\0{text}".encode(), hashlib.sha256)

@@ -12,7 +12,6 @@ Law
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -27,6 +26,7 @@ from gossamer.dicom.made_by import MAX_LO, MadeBy, is_plain
 from gossamer.dicom.reference import ReferenceSeries, check_reference, reference_of
 from gossamer.dicom.roi_names import planning_names
 from gossamer.dicom.series import CtSeries
+from gossamer.dicom.series_key import series_key
 from gossamer.dicom.stack import SliceStack
 from gossamer.dicom.volume import canonical_image, read_volume
 from gossamer.dicom.write_segmentation import write_segmentation
@@ -38,15 +38,12 @@ from gossamer.segment.model_file import Model, ModelRecord
 from gossamer.segment.native_masks import NativeMasks
 from gossamer.segment.output import CT_FILE, Grid, write_masks
 from gossamer.segment.predict import predict_masks
-from gossamer.segment.unlike import because, notes_on
+from gossamer.segment.unlike import CtWarning, because, remarks_on
 
 Form = Literal["rtstruct", "seg", "nifti"]
 
 LABEL = "Gossamer"
 """What a planning system lists: Structure Set Label, or Content Label of a segmentation."""
-
-KEY_DIGITS = 8
-"""Of a series' hash in names: among 1,000 series two share one with a chance of 1 in 10,000."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +57,7 @@ class Contoured:
         volumes_ml: of each structure of the model, on the grid that was predicted; 0 where it was left out.
         smoothed: what smoothing did, by the structure's name in the file; empty where nothing was smoothed.
         label_map: what the label map's values mean, if one was written.
+        warnings: of a CT unlike those that the model learned from; the notes have them, too.
         notes: what a user should know, warnings of a CT that is unlike the training data first.
     """
 
@@ -69,6 +67,7 @@ class Contoured:
     volumes_ml: Mapping[str, float]
     smoothed: Mapping[str, Smoothed]
     label_map: LabelMapRecord | None
+    warnings: tuple[CtWarning, ...]
     notes: tuple[str, ...]
 
     @property
@@ -99,7 +98,7 @@ def contour_series(
             ``ct.nii.gz`` beside, the CT on the same grid. A file of that name is replaced, NIfTI masks are added.
         form: what to write.
         now: date and time that the file says.
-        name: part of the file's name; "" takes ``key_of`` its Series Instance UID.
+        name: part of the file's name; "" takes ``series_key`` of its Series Instance UID.
         label: what a planning system lists, at most 16 ASCII characters.
         smooth_mm: how far contours of a structure set may leave the masks' outlines; 0 is exact.
         label_map: write a label map as well, of the form ``nifti``.
@@ -128,9 +127,10 @@ def contour_series(
     if reference is None:
         written = _write_nifti(folder, predicted, label_map=label_map)
     else:
-        path = folder / f"{form.upper()}-{name or key_of(series.series_uid)}.dcm"
+        path = folder / f"{form.upper()}-{name or series_key(series.series_uid)}.dcm"
         write = _write_segmentation if form == "seg" else _write_structure_set
         written = write(path, predicted, reference, made_by_model(model), label=label, now=now, smooth_mm=smooth_mm)
+    remarks = remarks_on(image, masks, model)
     volumes_ml = predicted.volumes_ml(written.empty)
     return Contoured(
         path=written.path,
@@ -139,7 +139,8 @@ def contour_series(
         volumes_ml=volumes_ml,
         smoothed=written.smoothed,
         label_map=written.label_map,
-        notes=(*notes_on(image, masks, model), *native_notes, *written.notes),
+        warnings=remarks.warnings,
+        notes=(*remarks.notes, *native_notes, *written.notes),
     )
 
 
@@ -152,11 +153,6 @@ def check_asked(form: Form, *, smooth_mm: float = 0.0, label_map: bool = False) 
         )
     if label_map and form != "nifti":
         raise UsageError(f"wanted NIfTI for a label map; found --format {form}; give --format nifti")
-
-
-def key_of(series_uid: str) -> str:
-    """What files and folders of a series are called: the beginning of the SHA-256 of its Series Instance UID."""
-    return hashlib.sha256(series_uid.encode()).hexdigest()[:KEY_DIGITS]
 
 
 def made_by_model(model: Model) -> MadeBy:

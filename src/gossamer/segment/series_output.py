@@ -19,9 +19,10 @@ from gossamer.atomic import flush_folder, storage_error, write_atomically
 from gossamer.data.case_folder import file_sha256
 from gossamer.dicom.headers import read_headers
 from gossamer.dicom.series import CtSeries, find_series
+from gossamer.dicom.series_key import series_key
 from gossamer.errors import UnreadableImageError, UsageError
 from gossamer.evaluate.predicted import RECORD_FILE, PredictionRecord, read_record
-from gossamer.segment.contouring import Contoured, Form, contour_series, key_of
+from gossamer.segment.contouring import Contoured, Form, contour_series
 from gossamer.segment.model_file import Model
 from gossamer.segment.output import stale_error
 
@@ -89,10 +90,10 @@ def find_sources(folder: Path, on_file: Callable[[int, int], None] | None = None
         )
     stacks, sources = Counter[str](), []
     for series in found.series:
-        key = key_of(series.series_uid)
+        key = series_key(series.series_uid)
         stacks[key] += 1
         sources.append(SeriesSource(f"CT-{key}" + (f"-{stacks[key]}" if stacks[key] > 1 else ""), series))
-    refused = tuple((f"CT-{key_of(one.series_uid)}", one.reason) for one in found.refused)
+    refused = tuple((f"CT-{series_key(one.series_uid)}", one.reason) for one in found.refused)
     return SeriesFound(tuple(sources), refused, headers.unreadable)
 
 

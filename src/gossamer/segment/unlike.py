@@ -11,7 +11,7 @@ asked of it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -30,6 +30,7 @@ from gossamer.data.plan import Plan
 from gossamer.data.plausible import VOLUMES_ML, implausible_volumes, is_whole, usual_ml, with_body
 from gossamer.data.tg263 import STRUCTURES
 from gossamer.data.upright import cut_faces, lying_faults
+from gossamer.errors import ConfigurationError
 from gossamer.segment.model_file import Model
 
 Name = Literal["hu", "orientation", "spacing", "extent", "cut", "body-part", "volume", "position", "contrast"]
@@ -108,25 +109,56 @@ def ct_warnings(image: Image, masks: Mapping[str, NDArray[np.bool_]], model: Mod
     return _all(image.frame, body, *_found(image.frame, body, masks), model)
 
 
-def notes_on(image: Image, masks: Mapping[str, NDArray[np.bool_]], model: Model) -> tuple[str, ...]:
-    """What a reader of a prediction should know: each warning, what the scan cuts, and what could not be asked.
+def held_back(names: Collection[str]) -> frozenset[Name]:
+    """Warnings by their names, as a person wrote them.
+
+    Raises:
+        ConfigurationError: one is no name of a warning.
+    """
+    chosen = frozenset(name for name in NAMES if name in set(names))
+    if unknown := sorted(set(names) - chosen):
+        raise ConfigurationError(
+            f"wanted names of warnings, of {', '.join(NAMES)}; found {', '.join(map(repr, unknown))}; correct hold_back"
+        )
+    return chosen
+
+
+@dataclass(frozen=True)
+class Remarks:
+    """What a reader of a prediction should know.
+
+    Attributes:
+        warnings: of the CT, and of what was found in it.
+        cut: structures of which the scan holds a part only.
+        not_asked: what could not be asked of this model.
+    """
+
+    warnings: tuple[CtWarning, ...]
+    cut: tuple[str, ...]
+    not_asked: tuple[str, ...]
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences in standard names and numbers; a warning begins with ``warning,`` and its name."""
+        return (
+            *(f"warning, {warning}" for warning in self.warnings),
+            *([f"the scan holds a part only of {', '.join(self.cut)}"] if self.cut else []),
+            *(f"not asked: {text}" for text in self.not_asked),
+        )
+
+
+def remarks_on(image: Image, masks: Mapping[str, NDArray[np.bool_]], model: Model) -> Remarks:
+    """All that is to be said of a prediction.
 
     Args:
         image: the CT, in canonical orientation.
         masks: that the model made of it.
         model: its plan, and what it learned where its file says so.
-
-    Returns:
-        Sentences in standard names and numbers; a warning begins with ``warning,`` and its name.
     """
     body = find_body(image)
     found, thinned = _found(image.frame, body, masks)
-    cut = ", ".join(name for name, place in found.items() if max(place.ends) > CUT_END)
-    return (
-        *(f"warning, {warning}" for warning in _all(image.frame, body, found, thinned, model)),
-        *([f"the scan holds a part only of {cut}"] if cut else []),
-        *(f"not asked: {text}" for text in not_asked(model)),
-    )
+    cut = tuple(name for name, place in found.items() if max(place.ends) > CUT_END)
+    return Remarks(_all(image.frame, body, found, thinned, model), cut, tuple(not_asked(model)))
 
 
 def image_warnings(image: Image, model: Model) -> tuple[CtWarning, ...]:

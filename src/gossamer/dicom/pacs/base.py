@@ -20,6 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from gossamer.dicom.series_key import series_key
 from gossamer.errors import ConfigurationError, NotFetchedError, UsageError
 
 CONNECT_S = 10.0
@@ -34,9 +35,6 @@ MAX_SERIES = 100_000
 MAX_INSTANCES = 2**14
 """Of a series: as many slices as a multi-frame CT may have frames."""
 
-KEY_DIGITS = 8
-"""Of a series' hash, by which people speak of it: two of 10,000 series share one with a chance of 1 %."""
-
 UID = re.compile(r"(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*))+")
 """PS3.5 9.1."""
 
@@ -44,11 +42,6 @@ MAX_UID = 64
 
 DATE_TEXT = "%Y%m%d"
 """A DA (PS3.5 6.2)."""
-
-
-def key_of(series_uid: str) -> str:
-    """What a series is called in messages and names."""
-    return hashlib.sha256(series_uid.encode()).hexdigest()[:KEY_DIGITS]
 
 
 def is_uid(text: str) -> bool:
@@ -142,7 +135,7 @@ class SeriesAtPacs:
     @property
     def key(self) -> str:
         """What it is called in messages and names."""
-        return key_of(self.series_uid)
+        return series_key(self.series_uid)
 
 
 class Pacs(ABC):

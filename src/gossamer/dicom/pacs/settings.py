@@ -103,6 +103,7 @@ class WatchSettings(Section):
         station: name of the scanner.
         body_part: examined.
         institution: where it was made.
+        hold_back: names of warnings of unlike CTs (docs/concepts/unlike-cts.md) with which nothing is stored.
     """
 
     days: int = Field(default=2, ge=0, le=36500)
@@ -111,6 +112,7 @@ class WatchSettings(Section):
     station: tuple[Pattern, ...] = ()
     body_part: tuple[Pattern, ...] = ()
     institution: tuple[Pattern, ...] = ()
+    hold_back: tuple[str, ...] = ("hu", "orientation", "body-part")
 
 
 class PacsSettings(Section):

@@ -19,10 +19,11 @@ from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from gossamer.dicom.pacs.base import KEY_DIGITS, Pacs, Query, SeriesAtPacs, check_uids
+from gossamer.dicom.pacs.base import Pacs, Query, SeriesAtPacs, check_uids
 from gossamer.dicom.pacs.drawn import check_drawn, is_drawn
 from gossamer.dicom.pacs.settings import WatchSettings
 from gossamer.dicom.pacs.watch_state import Entry, WatchState
+from gossamer.dicom.series_key import KEY_DIGITS
 from gossamer.errors import GossamerError, PacsAwayError, PacsError
 from gossamer.watch import as_clock
 
