@@ -17,25 +17,22 @@ Law
 from __future__ import annotations
 
 import hashlib
-import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
 from json import dumps
 from pathlib import Path
-from signal import SIG_DFL, SIGINT, signal
 
 from pydantic import BaseModel, ConfigDict
 
 from gossamer.atomic import storage_error, write_atomically
+from gossamer.bounded_pool import Bounds, Lost, outcomes
 from gossamer.data.boxed_mask import BoxedMask
 from gossamer.data.case_folder import IMAGE_FILE, mask_file
 from gossamer.data.dataset import Case, Dataset
 from gossamer.data.description import DESCRIPTION_FILE
 from gossamer.data.image import Image, check_same_grid, read_mask, read_nifti
 from gossamer.documents import parse_json
-from gossamer.errors import DataError, DatasetError, GossamerError, UsageError, WorkerError
+from gossamer.errors import DataError, DatasetError, GossamerError, UsageError
 from gossamer.qa.case_page import render_case
 from gossamer.qa.cohort import Cohort, cohort_of
 from gossamer.qa.facts import CaseFacts, measure
@@ -45,6 +42,9 @@ QA_FORMAT = 1
 """Changes when a page or what is measured is made otherwise of the same case."""
 
 OWNER_ALONE, OWNERS_FOLDER = 0o600, 0o700
+
+A_CASE = Bounds(memory_bytes=2**32, seconds=600.0)
+"""Ten times what a CT of 512 x 512 x 250 with sixteen structures takes, and more than a hundred times as long."""
 
 
 class Looked(BaseModel):
@@ -137,7 +137,6 @@ def look_at_dataset(
     Raises:
         DataError: no case can be looked at.
         DiskFullError: there is no room; what is finished stays.
-        WorkerError: a worker was killed.
     """
     _make_folders(out)
     jobs = [job_of(dataset, case, out, predictions) for case in dataset.cases]
@@ -255,25 +254,14 @@ def _look(job: CaseJob) -> _Outcome:
 
 
 def _outcomes(jobs: Sequence[CaseJob], workers: int) -> Iterator[_Outcome]:
-    """Outcomes in the order of the jobs."""
-    if workers <= 1 or len(jobs) <= 1:
-        yield from map(_look, jobs)
-        return
-    pool = ProcessPoolExecutor(
-        min(workers, len(jobs)),
-        mp_context=multiprocessing.get_context("spawn"),
-        initializer=signal,
-        initargs=(SIGINT, SIG_DFL),  # Ctrl-C reaches all processes: these end in silence, the first one speaks
-    )
-    try:
-        yield from pool.map(_look, jobs)
-    except BrokenProcessPool as error:
-        raise WorkerError(
-            f"wanted {workers} workers to draw; found one that was killed, probably for want of memory; "
-            "run the same command again with --workers 1: it goes on from here"
-        ) from error
-    finally:
-        pool.shutdown(cancel_futures=True)
+    """Outcomes in the order of the jobs; of a few cases, or for one worker, in this process."""
+    found = outcomes(_look, jobs, lambda _job: A_CASE, workers=0 if workers <= 1 or len(jobs) <= 1 else workers)
+    for one in found:
+        yield (
+            (None, f"wanted to draw it within its bounds; found that {one.why}", False)
+            if isinstance(one, Lost)
+            else one
+        )
 
 
 def _make_folders(out: Path) -> None:
