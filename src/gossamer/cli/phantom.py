@@ -16,6 +16,13 @@ class RegionName(StrEnum):
     HEAD_NECK = "head-neck"
 
 
+class FormName(StrEnum):
+    """What is written."""
+
+    NIFTI = "nifti"
+    DICOM = "dicom"
+
+
 def phantom(
     *,
     out: Annotated[Path, typer.Option("--out", "-o", file_okay=False, help="Folder; gets one dataset a hospital.")],
@@ -24,12 +31,30 @@ def phantom(
     val: Annotated[int, typer.Option(min=0, help="How many of them are for validation.")] = 2,
     test: Annotated[int, typer.Option(min=0, help="How many of them are for the test.")] = 0,
     seed: Annotated[int, typer.Option(min=0, help="Another seed, other patients.")] = 0,
+    form: Annotated[
+        FormName,
+        typer.Option("--format", help="Datasets, or what the hospitals would export: CT series and RT structure sets."),
+    ] = FormName.NIFTI,
 ) -> None:
-    """Draw synthetic patients of four hospitals; nothing in them is real."""
+    """Draw synthetic patients of four hospitals; nothing in them is real.
+
+    As DICOM each hospital has names of its own for its organs, to be imported by gossamer names suggest and gossamer
+    import dicom; --val and --test are the import's business then.
+    """
     from gossamer.cli.console import Teller
     from gossamer.data.phantom import HOSPITALS, write_cohort
     from gossamer.errors import UsageError
 
+    if form is FormName.DICOM:
+        from gossamer.dicom.phantom_export import export_cohort
+
+        with Teller().task("drawing patients", len(HOSPITALS) * patients) as task:
+            homes = export_cohort(
+                out, region=region.value, patients=patients, seed=seed, on_patient=lambda: task.advance(1)
+            )
+        for home in homes:
+            typer.echo(home)
+        return
     train = patients - val - test
     if train < 1:
         raise UsageError(
