@@ -82,7 +82,7 @@ def read_stored(header: Header) -> StoredFrames:
         _check_description(header, data)
         shape = len(header.planes), header.rows, header.columns
         syntax = str(data.file_meta.get("TransferSyntaxUID") or "")
-        values = _plain(data, shape) if syntax in PLAIN_SYNTAXES else _decompressed(data, shape)
+        values = _plain(data, shape) if syntax in PLAIN_SYNTAXES else decompressed(data, shape, "a series")
         _check_bits(values, data)
         return StoredFrames(values, _padding(data))
 
@@ -195,13 +195,23 @@ def _plain(data: Dataset, shape: tuple[int, int, int]) -> NDArray[Any]:
     return np.frombuffer(content, order + kind, wanted).reshape(shape)
 
 
-def _decompressed(data: Dataset, shape: tuple[int, int, int]) -> NDArray[Any]:
+def decompressed(data: Dataset, shape: tuple[int, int, int], what: str) -> NDArray[Any]:
+    """Pixels of a compressed syntax, as they were stored before.
+
+    Args:
+        data: read up to its pixels.
+        shape: frames, rows, columns.
+        what: they are, for messages.
+
+    Raises:
+        UnreadableImageError: there is no decoder here.
+    """
     syntax = str(data.file_meta.get("TransferSyntaxUID") or "")
     try:
         return np.asarray(pixel_array(data, raw=True)).reshape(shape)
     except (RuntimeError, NotImplementedError, ImportError) as error:  # what pydicom raises without a decoder
         raise UnreadableImageError(
-            f"wanted pixels that can be decompressed here; found {shown_syntax(syntax)}; export the series uncompressed"
+            f"wanted {what} that can be decompressed here; found {shown_syntax(syntax)}; export it uncompressed"
         ) from error
 
 

@@ -19,15 +19,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
-from pydicom.pixels.utils import pixel_array
 from pydicom.uid import RTDoseStorage
 
 from gossamer.data.dose import DoseGrid
-from gossamer.dicom.codes import shown_code, shown_syntax
+from gossamer.dicom.codes import shown_code
 from gossamer.dicom.dose_planes import read_planes
 from gossamer.dicom.elements import Numbers, ascii_of, bytes_of, decimals_of, short_of, whole_number_of
 from gossamer.dicom.open_file import foreign_errors_mapped, open_dicom
-from gossamer.dicom.pixels import PLAIN_SYNTAXES
+from gossamer.dicom.pixels import PLAIN_SYNTAXES, decompressed
 from gossamer.dicom.volume import to_canonical
 from gossamer.errors import UnreadableImageError
 
@@ -152,7 +151,7 @@ def _stored(data: Dataset, shape: tuple[int, int, int]) -> NDArray[Any]:
     """Stored values, uint16 or uint32 [k, r, c]."""
     syntax = str(data.file_meta.get("TransferSyntaxUID") or "")
     if syntax not in PLAIN_SYNTAXES:
-        return _decompressed(data, shape)
+        return decompressed(data, shape, "a dose")
     size = (short_of(data, "BitsAllocated") or 0) // 8
     content, wanted = bytes_of(data, "PixelData"), math.prod(shape) * size
     if not wanted <= len(content) <= wanted + 1:
@@ -161,16 +160,6 @@ def _stored(data: Dataset, shape: tuple[int, int, int]) -> NDArray[Any]:
         )
     order = "<" if data.original_encoding[1] is not False else ">"
     return np.frombuffer(content, f"{order}u{size}", math.prod(shape)).reshape(shape)
-
-
-def _decompressed(data: Dataset, shape: tuple[int, int, int]) -> NDArray[Any]:
-    syntax = str(data.file_meta.get("TransferSyntaxUID") or "")
-    try:
-        return np.asarray(pixel_array(data, raw=True)).reshape(shape)
-    except (RuntimeError, NotImplementedError, ImportError) as error:  # what pydicom raises without a decoder
-        raise UnreadableImageError(
-            f"wanted a dose that can be decompressed here; found {shown_syntax(syntax)}; export it uncompressed"
-        ) from error
 
 
 def _scaled(stored: NDArray[Any], scaling: Numbers | None) -> NDArray[np.float32]:
