@@ -163,7 +163,7 @@ def test_absurd_positions_and_wrong_sides_are_named(lying_patient, model):
 
 
 def test_another_contrast_is_named_by_the_middle_hu_inside_structures(lying_patient, model):
-    known = model.learned.model_copy(update={"hu": (-1000, -100, 60, 70, 80, 700, 800)})
+    known = model.learned.model_copy(update={"hu": (-1000, 60, 65, 70, 75, 80, 800)})
     [warning] = ct_warnings(lying_patient.image, lying_patient.masks, replace(model, learned=known))
     assert warning.name == "contrast"
     assert "wanted a middle of 60 to 80 HU inside structures" in warning.text

@@ -306,12 +306,16 @@ def _of_cuts(found: Mapping[str, Place]) -> Iterator[CtWarning]:
 
 
 def _of_contrast(body: Body, thinned: Thinned, learned_hu: tuple[int, ...]) -> Iterator[CtWarning]:
-    """The middle HU inside the structures found, against the middle half of all voxels learned from."""
+    """The middle HU inside the structures found, against the middle nine tenths of all voxels learned from.
+
+    Less of them would not do: where hospitals scan in phases of their own, the middle of one lies beyond the quartiles
+    of all.
+    """
     inside = np.logical_or.reduce([*thinned.values(), np.zeros(body.hu.shape, dtype=np.bool_)])
     if not inside.any():
         return
     middle = float(np.median(body.hu[inside]))
-    low, high = (learned_hu[HU_PER_MILLE.index(p)] for p in (250, 750))
+    low, high = (learned_hu[HU_PER_MILLE.index(p)] for p in (50, 950))
     if not low <= middle <= high:
         yield CtWarning(
             "contrast",
