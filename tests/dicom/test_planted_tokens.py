@@ -3,7 +3,8 @@
 Words stand in every text and code element that a patient's, study's, series', image's and equipment's modules have,
 in private elements, nested items, File Meta Information, preambles, padding, names of files, folders and ROIs; numbers
 in UIDs and dates. They are sought in all that an import says and writes, with and without errors, in temporary files,
-and in what ``gossamer deidentify`` says and gives away. ``gossamer names suggest`` lists ROI names for the site's own
+in pages of ``gossamer qa``, in what ``gossamer predict`` says and writes apart from the patient's own DICOM file, and
+in what ``gossamer deidentify`` says and gives away. ``gossamer names suggest`` lists ROI names for the site's own
 eyes: that is what it is for, and no output of this kind.
 """
 
@@ -19,6 +20,7 @@ import pydicom
 import pytest
 from faults.privacy_tokens import hits
 from pydicom.datadict import DicomDictionary
+from tests.cli.test_predict import model_that_finds
 from tests.dicom.phantom_dose import write_dose
 from tests.dicom.phantom_patient import organ, write_patient
 from tests.dicom.phantom_structures import put
@@ -242,6 +244,30 @@ def test_an_import_says_and_writes_none_of_them(gossamer, exports, tmp_path):
     assert len({re.sub("case [a-z2-7]{10}", "", reason) for reason in reasons}) >= 9, "errors differ"
     assert len(said["files"]["unreadable"]) >= 1
     assert_clean("stdout and stderr", done.output.encode())
+    assert_folder_clean(tmp_path)
+
+
+def test_pages_of_an_imported_patient_have_none_of_them(gossamer, exports, tmp_path):
+    gossamer("import", "dicom", exports, "--out", tmp_path / "out", "--max-set-aside", 1, "--val-fraction", 0)
+    done = gossamer("qa", tmp_path / "out" / "dicom", "--workers", 1)
+    assert done.exit_code == 0
+    assert_clean("stdout and stderr", done.output.encode())
+    assert len(list((tmp_path / "out" / "qa").rglob("*.html"))) == 2
+    assert_folder_clean(tmp_path)
+
+
+@pytest.mark.parametrize("form", ["nifti", "rtstruct"])
+def test_a_prediction_says_and_writes_none_of_them_but_into_the_patient_s_own_dicom(gossamer, exports, tmp_path, form):
+    model = model_that_finds(tmp_path / "m", "Parotid_L")
+    done = gossamer("predict", "-i", exports, "-o", tmp_path / "out", "-m", model, "--format", form)
+    assert "Parotid_L" in done.stdout
+    assert_clean("what it said", done.output.encode(), str(done.exception or "").encode())
+    own = list(tmp_path.rglob("*.dcm"))
+    assert bool(own) == (form == "rtstruct")
+    for path in own:
+        assert_clean("a file's name", str(path.relative_to(tmp_path)).encode())
+        assert pydicom.dcmread(path).PatientName.family_name.startswith(f"{WORD}p")  # whose contours they are
+        path.unlink()
     assert_folder_clean(tmp_path)
 
 
