@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import FileDataset, FileMetaDataset
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
+from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian, generate_uid
 from pydicom.valuerep import format_number_as_ds
 
 from gossamer.dicom.stack import SliceStack
@@ -35,9 +35,9 @@ class MadeUpPatient:
     name: str
     body_part: str
 
-    def uid(self, what: str, number: int = 0) -> str:
+    def uid(self, what: str, number: int = 0) -> UID:
         """A UID of this patient's, the same each time."""
-        return str(generate_uid(entropy_srcs=[self.patient_id, what, str(number)]))
+        return generate_uid(entropy_srcs=[self.patient_id, what, str(number)])
 
 
 def write_ct_series(folder: Path, voxels: NDArray[np.int16], stack: SliceStack, patient: MadeUpPatient) -> list[Path]:
