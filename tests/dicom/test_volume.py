@@ -106,7 +106,7 @@ def test_pixels_that_nobody_here_can_decompress_are_refused_by_name(series_of):
         file["PixelData"].VR = "OB"
         file.save_as(one.header.path, implicit_vr=False)
     with pytest.raises(
-        UnreadableImageError, match=r"^slice at 20\.00 mm: wanted a series that can be decompressed here; found JPEG"
+        UnreadableImageError, match=r"^slice at 20\.00 mm: wanted pixels that can be decompressed here; found JPEG"
     ):
         read_volume(series)
 

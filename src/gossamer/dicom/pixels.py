@@ -82,7 +82,7 @@ def read_stored(header: Header) -> StoredFrames:
         _check_description(header, data)
         shape = len(header.planes), header.rows, header.columns
         syntax = str(data.file_meta.get("TransferSyntaxUID") or "")
-        values = _plain(data, shape) if syntax in PLAIN_SYNTAXES else decompressed(data, shape, "a series")
+        values = _plain(data, shape) if syntax in PLAIN_SYNTAXES else decompressed(data, shape, "pixels")
         _check_bits(values, data)
         return StoredFrames(values, _padding(data))
 
