@@ -247,7 +247,10 @@ def test_a_caller_that_is_sent_away_is_noted_also_where_it_hangs_up_while_it_is_
 
     monkeypatch.setattr(grpc_streams.CallStream, "write", slow)
     asyncio.run(run())
-    assert not caplog.records  # gRPC logs a handler that fails, asyncio an exception that nobody waited for
+    # gRPC logs a handler that fails, asyncio an exception that nobody waited for. gRPC's one poller of this process may
+    # also complain of another test's loop, which is closed.
+    said = [record.getMessage() for record in caplog.records]
+    assert not [text for text in said if "PollerCompletionQueue" not in text]
 
 
 def test_a_peer_that_starts_again_is_found_and_gets_what_waited(tmp_path):
