@@ -86,9 +86,14 @@ def whole_number_of(data: Dataset, keyword: str) -> int | None:
 
 def text_of(data: Dataset, keyword: str) -> str:
     """A text; without a character set UTF-8 if it is that, else Latin 1; what cannot be decoded is replaced."""
-    given = data.get("SpecificCharacterSet") or []
+    return decoded(bytes_of(data, keyword), charset_of(data))
+
+
+def charset_of(data: Dataset) -> list[str]:
+    """Python's names of the Specific Character Set (PS3.3 C.12.1.1.2); [] if none is given."""
+    given = data.get("SpecificCharacterSet") or []  # the one element that pydicom has parsed already
     terms = [given] if isinstance(given, str) else list(given)
-    return decoded(bytes_of(data, keyword), convert_encodings(terms) if any(terms) else [])
+    return convert_encodings(terms) if any(terms) else []
 
 
 def decoded(raw: bytes, charset: Sequence[str]) -> str:

@@ -20,7 +20,7 @@ from gossamer.dicom.elements import ascii_of
 from gossamer.dicom.open_file import foreign_errors_mapped, open_dicom
 from gossamer.dicom.series import CtSeries
 from gossamer.dicom.stack import SliceStack
-from gossamer.errors import GeometryMismatchError, UnreadableImageError
+from gossamer.errors import EmptyMaskError, GeometryMismatchError, UnreadableImageError
 
 COPIED_TYPE_2 = (
     *("PatientName", "PatientID", "PatientBirthDate", "PatientSex"),
@@ -75,13 +75,12 @@ def reference_of(series: CtSeries) -> ReferenceSeries:
     tags = [*COPIED_TYPE_2, *COPIED_TYPE_3]
     with foreign_errors_mapped():
         header = open_dicom(first.path, tags)
-        frames = tuple(one.plane.frame + 1 for one in series.slices) if len(first.planes) > 1 else ()
         positions = []
         for one in series.slices:
             numbers = one.plane.position_xyz or ()
             text = (
                 ""
-                if frames
+                if series.frame_numbers
                 else ascii_of(open_dicom(one.header.path, ["ImagePositionPatient"]), "ImagePositionPatient")
             )
             x, y, z = [part.strip() for part in text.split("\\")] if text else [repr(number) for number in numbers]
@@ -95,7 +94,7 @@ def reference_of(series: CtSeries) -> ReferenceSeries:
         sop_instance_uids=series.sop_instance_uids,
         positions=tuple(positions),
         stack=series.stack,
-        frame_numbers=frames,
+        frame_numbers=series.frame_numbers,
     )
 
 
@@ -140,6 +139,14 @@ def check_mask(mask: NDArray[np.bool_], stack: SliceStack, where: str) -> None:
             f"{where}: wanted a mask of booleans on the slices' grid {stack.shape}; found {mask.dtype} {mask.shape}; "
             "carry it to the native grid first"
         )
+
+
+def nothing_to_write(masks: int) -> EmptyMaskError:
+    """What is said where none of so many masks holds a voxel."""
+    return EmptyMaskError(
+        f"wanted a structure to write; found {masks} masks without a voxel; nothing was written: look whether "
+        "the image shows what the model was trained on"
+    )
 
 
 def copy_patient_and_study(header: Dataset, file: Dataset) -> None:

@@ -23,14 +23,13 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from pydicom.charset import convert_encodings
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as DicomSequence
 from pydicom.uid import RTStructureSetStorage
 
 from gossamer.dicom.codes import shown_code
-from gossamer.dicom.elements import UNDEFINED_LENGTH, decoded
+from gossamer.dicom.elements import UNDEFINED_LENGTH, ascii_of, bytes_of, charset_of, decoded
 from gossamer.dicom.open_file import foreign_errors_mapped, open_dicom
 from gossamer.errors import UnreadableImageError
 
@@ -191,10 +190,10 @@ def read_structure_set(path: Path) -> StructureSet:
     """
     with foreign_errors_mapped():
         file = open_dicom(path, None, max_items=MAX_ITEMS)  # old exports lack the preamble; the SOP class decides
-        if _ascii(file, "SOPClassUID") != RTStructureSetStorage:
+        if ascii_of(file, "SOPClassUID") != RTStructureSetStorage:
             raise UnreadableImageError(
                 "wanted a structure set (SOP class RT Structure Set Storage); found "
-                f"{shown_code('Modality', _ascii(file, 'Modality'), absent='no DICOM object')}; choose an RTSTRUCT"
+                f"{shown_code('Modality', ascii_of(file, 'Modality'), absent='no DICOM object')}; choose an RTSTRUCT"
             )
         for element in file.elements():
             _check_complete(element)
@@ -202,7 +201,7 @@ def read_structure_set(path: Path) -> StructureSet:
 
 
 def _structure_set(file: Dataset) -> StructureSet:
-    charset = _charset(file)
+    charset = charset_of(file)
     rois, notes = _rois(file, charset)
     frames = _items(file, "ReferencedFrameOfReferenceSequence")
     studies = [study for frame in frames for study in _items(frame, "RTReferencedStudySequence")]
@@ -211,21 +210,21 @@ def _structure_set(file: Dataset) -> StructureSet:
     return StructureSet(
         label=_text(file, "StructureSetLabel", charset),
         name=_text(file, "StructureSetName", charset),
-        date=_ascii(file, "StructureSetDate"),
-        time=_ascii(file, "StructureSetTime"),
-        approval_status=_ascii(file, "ApprovalStatus").upper(),
+        date=ascii_of(file, "StructureSetDate"),
+        time=ascii_of(file, "StructureSetTime"),
+        approval_status=ascii_of(file, "ApprovalStatus").upper(),
         manufacturer=_text(file, "Manufacturer", charset),
-        sop_instance_uid=_ascii(file, "SOPInstanceUID"),
-        study_uid=_ascii(file, "StudyInstanceUID"),
+        sop_instance_uid=ascii_of(file, "SOPInstanceUID"),
+        study_uid=ascii_of(file, "StudyInstanceUID"),
         patient_key=_text(file, "PatientID", charset),
         frame_of_reference_uids=_unique(
             *(roi.frame_of_reference_uid for roi in rois.values()),
-            *(_ascii(frame, "FrameOfReferenceUID") for frame in frames),
-            _ascii(file, "FrameOfReferenceUID"),
+            *(ascii_of(frame, "FrameOfReferenceUID") for frame in frames),
+            ascii_of(file, "FrameOfReferenceUID"),
         ),
-        series_uids=_unique(*(_ascii(one, "SeriesInstanceUID") for one in series)),
-        referenced_study_uids=_unique(*(_ascii(study, "ReferencedSOPInstanceUID") for study in studies)),
-        image_uids=frozenset(_unique(*(_ascii(image, "ReferencedSOPInstanceUID") for image in images))),
+        series_uids=_unique(*(ascii_of(one, "SeriesInstanceUID") for one in series)),
+        referenced_study_uids=_unique(*(ascii_of(study, "ReferencedSOPInstanceUID") for study in studies)),
+        image_uids=frozenset(_unique(*(ascii_of(image, "ReferencedSOPInstanceUID") for image in images))),
         rois=rois,
         notes=tuple(notes),
     )
@@ -295,19 +294,19 @@ def _roi(
         refusal = f"ROI {number}: wanted one item of contours; found {len(drawn)}; export the structure set again"
         state = RoiState.CONTOURED
     elif drawn:
-        items = [item for item in _items(drawn[0], "ContourSequence") if _raw(item, "ContourData").strip(b" \0")]
+        items = [item for item in _items(drawn[0], "ContourSequence") if bytes_of(item, "ContourData").strip(b" \0")]
         state = RoiState.CONTOURED if items else RoiState.DECLARED_EMPTY
         contours, refusal, notes = _contours(number, items)
-    charset = _charset(listed) or charset
-    name = _raw(listed, "ROIName")
+    charset = charset_of(listed) or charset
+    name = bytes_of(listed, "ROIName")
     if not charset and not name.isascii():
         notes.append(f"ROI {number}: the file does not say its name's character set")
     return Roi(
         number=number,
         name=_text(listed, "ROIName", charset),
         name_bytes=name,
-        interpreted_type=next((_ascii(item, "RTROIInterpretedType") for item in observed), ""),
-        frame_of_reference_uid=_ascii(listed, "ReferencedFrameOfReferenceUID"),
+        interpreted_type=next((ascii_of(item, "RTROIInterpretedType") for item in observed), ""),
+        frame_of_reference_uid=ascii_of(listed, "ReferencedFrameOfReferenceUID"),
         state=state,
         contours=() if refusal else tuple(contours),
         refusal=refusal,
@@ -322,7 +321,7 @@ def _contours(number: int, items: Sequence[Dataset]) -> tuple[list[Contour], str
         points, wrong = _points(item)
         if wrong:
             return [], f"ROI {number}, contour {place} of {len(items)}: {wrong}; export the structure set again", []
-        kind = _ascii(item, "ContourGeometricType").upper()
+        kind = ascii_of(item, "ContourGeometricType").upper()
         if kind in CLOSED_TYPES and not _encloses(points):
             thin += 1
             continue
@@ -341,8 +340,8 @@ def _referenced(items: Sequence[Dataset]) -> tuple[ImageReference, ...]:
     """Images that items name; frames that are no numbers refer to none, and so to the whole file."""
     images = []
     for item in items:
-        if uid := _ascii(item, "ReferencedSOPInstanceUID"):
-            frames = _ascii(item, "ReferencedFrameNumber").split("\\")
+        if uid := ascii_of(item, "ReferencedSOPInstanceUID"):
+            frames = ascii_of(item, "ReferencedFrameNumber").split("\\")
             images.append(ImageReference(uid, tuple(int(text) for text in frames if text.strip().isdecimal())))
     return tuple(dict.fromkeys(images))
 
@@ -353,7 +352,7 @@ def _points(item: Dataset) -> tuple[Floats, str]:
     Each number is what ``float`` makes of its text, so that a point is the same wherever it is read.
     """
     none = np.empty((0, 3))
-    data = _raw(item, "ContourData").strip(b" \0")
+    data = bytes_of(item, "ContourData").strip(b" \0")
     if wrong := _why_no_numbers(data):
         return none, wrong
     try:
@@ -402,15 +401,6 @@ def _check_complete(element: RawDataElement | DataElement) -> None:
         )
 
 
-def _raw(data: Dataset, keyword: str) -> bytes:
-    """The bytes of an element; b"" if it is absent or not one that has bytes."""
-    element = data.get_item(keyword) if keyword in data else None
-    if not isinstance(element, RawDataElement):
-        return b""
-    _check_complete(element)
-    return element.value or b""
-
-
 def _items(data: Dataset, keyword: str) -> Sequence[Dataset]:
     """The items of a sequence; none if it is absent, as those of type 3 may be."""
     if keyword not in data:
@@ -427,29 +417,17 @@ def _items(data: Dataset, keyword: str) -> Sequence[Dataset]:
     return value
 
 
-def _ascii(data: Dataset, keyword: str) -> str:
-    """A UID, code, date or number as text."""
-    return _raw(data, keyword).decode("ascii", "replace").strip(" \0")
-
-
 def _whole_number(data: Dataset, keyword: str) -> int | None:
     try:
-        number = float(_ascii(data, keyword))
+        number = float(ascii_of(data, keyword))
     except ValueError:
         return None
     return int(number) if number.is_integer() else None
 
 
-def _charset(data: Dataset) -> list[str]:
-    """Python's names of the Specific Character Set (PS3.3 C.12.1.1.2); [] if none is given."""
-    given = data.get("SpecificCharacterSet") or []  # the one element that pydicom has parsed already
-    terms = [given] if isinstance(given, str) else list(given)
-    return convert_encodings(terms) if any(terms) else []
-
-
 def _text(data: Dataset, keyword: str, charset: Sequence[str]) -> str:
     """A text; without a character set UTF-8 if it is that, else Latin 1; what cannot be decoded is replaced."""
-    return decoded(_raw(data, keyword), charset)
+    return decoded(bytes_of(data, keyword), charset)
 
 
 def _unique(*texts: str) -> tuple[str, ...]:

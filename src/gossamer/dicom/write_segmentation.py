@@ -34,7 +34,7 @@ from pydicom.valuerep import format_number_as_ds
 
 from gossamer.atomic import write_atomically
 from gossamer.dicom.appearance import CATEGORY, Colour, side_of, type_of
-from gossamer.dicom.made_by import MAX_LO, MadeBy, check_made_by, check_text, put_made_by
+from gossamer.dicom.made_by import MAX_LO, MadeBy, check_made_by, check_text, is_plain, put_made_by
 from gossamer.dicom.reference import (
     ReferenceSeries,
     check_mask,
@@ -42,9 +42,10 @@ from gossamer.dicom.reference import (
     copy_patient_and_study,
     encoded,
     image_item,
+    nothing_to_write,
 )
 from gossamer.dicom.stack import SliceStack
-from gossamer.errors import EmptyMaskError, GeometryMismatchError, UsageError
+from gossamer.errors import GeometryMismatchError, UsageError
 
 Mask = NDArray[np.bool_]
 
@@ -109,10 +110,7 @@ def write_segmentation(
     check_made_by(made_by)
     found, overlap = _found(masks, reference.stack)
     if not found:
-        raise EmptyMaskError(
-            f"wanted a structure to write; found {len(masks)} masks without a voxel; nothing was written: look whether "
-            "the image shows what the model was trained on"
-        )
+        raise nothing_to_write(len(masks))
     empty = tuple(name for name in masks if name not in found)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of what the CT has against the standard, which is copied
@@ -136,7 +134,7 @@ def _found(masks: Mapping[str, Mask], stack: SliceStack) -> tuple[list[str], boo
     for place, (name, mask) in enumerate(masks.items(), start=1):
         where = f"structure {place} of {len(masks)}"
         check_mask(mask, stack, where)
-        if not 1 <= len(name) <= MAX_LO or not name.isascii() or not name.isprintable() or "\\" in name:
+        if not 1 <= len(name) <= MAX_LO or not is_plain(name):
             raise UsageError(f"{where}: wanted a name of 1 to {MAX_LO} ASCII characters; found another; rename it")
         if mask.any():
             found.append(name)

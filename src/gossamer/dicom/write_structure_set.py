@@ -41,9 +41,10 @@ from gossamer.dicom.reference import (
     encoded,
     image_item,
     keep_bytes,
+    nothing_to_write,
 )
 from gossamer.dicom.rings import Ring, fill
-from gossamer.errors import EmptyMaskError, GeometryMismatchError, UsageError
+from gossamer.errors import GeometryMismatchError, UsageError
 
 Mask = NDArray[np.bool_]
 Colour = tuple[int, int, int]
@@ -157,10 +158,7 @@ def write_structure_set(
         if mask.any()
     }
     if not drawn:
-        raise EmptyMaskError(
-            f"wanted a structure to write; found {len(masks)} masks without a voxel; nothing was written: look whether "
-            "the image shows what the model was trained on"
-        )
+        raise nothing_to_write(len(masks))
     file = _file(reference, made_by, now)
     empty = tuple(structure for structure in masks if structure not in drawn)
     said = " ".join(text for text in (description, _left_out(empty), made_by.sentence) if text)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from importlib import import_module
@@ -97,6 +97,10 @@ class Query:
             and (self.since is None or day is None or day >= self.since)
             and (self.until is None or day is None or day <= self.until)
         )
+
+    def chosen(self, found: Iterable[SeriesAtPacs]) -> list[SeriesAtPacs]:
+        """Those that fit, in the order of their studies and UIDs."""
+        return sorted((one for one in found if self.fits(one)), key=lambda one: (one.study_uid, one.series_uid))
 
 
 @dataclass(frozen=True)

@@ -98,7 +98,7 @@ class DimsePacs(Pacs):
                 del wanted["PatientID"], wanted["StudyDate"]  # of the level above (PS3.4 C.6.2.1)
                 matches = self._find(association, _identifier("SERIES", **wanted), MAX_SERIES - len(found))
                 found += [series_of(study | match | {"StudyInstanceUID": uid}) for match in matches]
-        return sorted((one for one in found if query.fits(one)), key=lambda one: (one.study_uid, one.series_uid))
+        return query.chosen(found)
 
     def count_images(self, series: SeriesAtPacs) -> int:
         """See ``Pacs``."""

@@ -93,7 +93,7 @@ class WebPacs(Pacs):
 
         items = _pages(page, "SeriesInstanceUID", MAX_SERIES, "series")
         found = (series_of({keyword: _text(item, keyword) for keyword in RETURNED}) for item in items)
-        return sorted((one for one in found if query.fits(one)), key=lambda one: (one.study_uid, one.series_uid))
+        return query.chosen(found)
 
     def count_images(self, series: SeriesAtPacs) -> int:
         """See ``Pacs``."""
