@@ -28,10 +28,10 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, ImplicitVRLittle
 from benchmarks.figures import Figure, conclude, options_parser
 from gossamer.data.importers.run import import_cases
 from gossamer.dicom.cases import dicom_cases
-from gossamer.dicom.headers import read_headers
-from gossamer.dicom.pseudonyms import Pseudonyms
-from gossamer.dicom.series import find_series
-from gossamer.dicom.volume import read_volume, to_canonical
+from gossamer.dicom.deidentify.pseudonyms import Pseudonyms
+from gossamer.dicom.files.headers import read_headers
+from gossamer.dicom.series.find import find_series
+from gossamer.dicom.series.volume import read_volume, to_canonical
 
 ORGANS = ("Liver", "Spleen", "Kidney_L", "Kidney_R", "Stomach", "Heart", "Lung_L", "Lung_R", "Bladder", "Prostate")
 

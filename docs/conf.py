@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from docutils import nodes
+from sphinx import addnodes
 from sphinx.application import Sphinx
 
 from gossamer import __version__
@@ -64,7 +66,18 @@ def keep_sentences_whole(  # noqa: PLR0917  # Sphinx calls it so
         del lines[types[0] :]
 
 
+def keep_modules_out_of_the_sidebar(app: Sphinx, doctree: nodes.document) -> None:
+    """Modules are found from the page of their room: in each page's sidebar they cost minutes of building."""
+    page = app.env.docname
+    if page.startswith("reference/api"):
+        for tree in list(doctree.findall(addnodes.toctree)):
+            tree.parent.remove(tree)
+    if page.startswith("reference/api/"):
+        app.env.metadata[page]["orphan"] = True
+
+
 def setup(app: Sphinx) -> None:
     """Called by Sphinx."""
+    app.connect("doctree-read", keep_modules_out_of_the_sidebar, priority=400)  # before the collectors' 500
     app.connect("autodoc-process-docstring", name_what_is_handed_on)
     app.connect("autodoc-process-docstring", keep_sentences_whole, priority=600)  # after Napoleon's 500

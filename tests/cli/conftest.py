@@ -35,4 +35,4 @@ def _files_are_read_here(monkeypatch):
         return here(function, jobs, bounds_of, workers=0, at_a_time=at_a_time)
 
     monkeypatch.setattr("gossamer.data.importers.run.outcomes", outcomes)
-    monkeypatch.setattr("gossamer.dicom.headers.outcomes", outcomes)
+    monkeypatch.setattr("gossamer.dicom.files.headers.outcomes", outcomes)

@@ -13,9 +13,9 @@ from typer.testing import CliRunner
 from gossamer.cli.main import main
 from gossamer.cli.pacs import pacs_app
 from gossamer.data.plan import NetworkPlan, Plan
-from gossamer.dicom.headers import read_headers
-from gossamer.dicom.made_by import read_made_by
-from gossamer.dicom.structure_set import read_structure_set
+from gossamer.dicom.files.headers import read_headers
+from gossamer.dicom.outgoing.made_by import read_made_by
+from gossamer.dicom.rtstruct.structure_set import read_structure_set
 from gossamer.errors import ConfigurationError, DataError, UnreadableImageError, UsageError
 from gossamer.nets import build_network, parameters_of
 from gossamer.segment.model_file import ModelRecord, read_model, write_model

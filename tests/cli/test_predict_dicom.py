@@ -7,7 +7,7 @@ import torch
 from tests.cli.test_predict import ct, model_that_finds, run
 from tests.dicom.phantom_series import write_series
 
-from gossamer.dicom.series_key import series_key
+from gossamer.dicom.series.key import series_key
 from gossamer.errors import DataError, EmptyMaskError, UsageError
 
 __all__ = ["ct"]

@@ -6,12 +6,12 @@ import pytest
 from tests.dicom.phantom_series import write_series
 from tests.dicom.phantom_structures import Drawn, box, write_structures
 
-from gossamer.dicom.headers import read_headers
-from gossamer.dicom.made_by import MadeBy
-from gossamer.dicom.reference import reference_of
-from gossamer.dicom.series import find_series
-from gossamer.dicom.write_segmentation import write_segmentation
-from gossamer.dicom.write_structure_set import write_structure_set
+from gossamer.dicom.files.headers import read_headers
+from gossamer.dicom.outgoing.made_by import MadeBy
+from gossamer.dicom.outgoing.reference import reference_of
+from gossamer.dicom.outgoing.write_segmentation import write_segmentation
+from gossamer.dicom.outgoing.write_structure_set import write_structure_set
+from gossamer.dicom.series.find import find_series
 
 MADE_BY = MadeBy("Gossamer", "0.1.0", "ab" * 32, "gossip: A, B")
 

@@ -8,7 +8,7 @@ from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.tag import Tag
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, RTStructureSetStorage
 
-from gossamer.dicom.stack import SliceStack
+from gossamer.dicom.series.stack import SliceStack
 
 CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2"
 STUDY, SERIES, FRAME = "1.2.3.1", "1.2.3.2", "1.2.3.3"

@@ -8,7 +8,7 @@ from tests.dicom.phantom_structures import Drawn, box, write_structures
 from gossamer.data.importers.run import import_cases
 from gossamer.data.importers.source import CaseLeftOutError
 from gossamer.dicom.cases import dicom_cases, roi_names
-from gossamer.dicom.pseudonyms import Pseudonyms
+from gossamer.dicom.deidentify.pseudonyms import Pseudonyms
 from gossamer.errors import DataError, DatasetError, EmptyMaskError
 
 SHAPE, SPACING, FIRST = (5, 30, 40), (3.0, 1.0, 0.5), (-100.0, -50.0, 20.0)

@@ -19,13 +19,13 @@ from gossamer.data.image import write_nifti
 from gossamer.data.importers import run
 from gossamer.data.importers.run import import_cases
 from gossamer.data.importers.table import TableCase
-from gossamer.dicom import headers
 from gossamer.dicom.cases import dicom_cases
-from gossamer.dicom.deidentify import Treatment
-from gossamer.dicom.deidentify_folder import deidentify_folder
-from gossamer.dicom.headers import read_header, read_headers
-from gossamer.dicom.pseudonyms import Pseudonyms
-from gossamer.dicom.structure_set import read_structure_set
+from gossamer.dicom.deidentify.folder import deidentify_folder
+from gossamer.dicom.deidentify.objects import Treatment
+from gossamer.dicom.deidentify.pseudonyms import Pseudonyms
+from gossamer.dicom.files import headers
+from gossamer.dicom.files.headers import read_header, read_headers
+from gossamer.dicom.rtstruct.structure_set import read_structure_set
 
 KEY = Pseudonyms(bytes(32))
 SECONDS, BYTES = 10.0, 2**30

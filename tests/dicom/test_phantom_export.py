@@ -9,12 +9,12 @@ import pytest
 
 from gossamer.data.phantom import HOSPITALS, draw_patient
 from gossamer.data.proposals import propose
-from gossamer.dicom.filling import fill_structure
-from gossamer.dicom.headers import read_headers
+from gossamer.dicom.files.headers import read_headers
 from gossamer.dicom.phantom_export import OWN_NAMES, export_cohort
-from gossamer.dicom.series import find_series
-from gossamer.dicom.structure_set import read_structure_set
-from gossamer.dicom.volume import canonical_image, read_volume
+from gossamer.dicom.rtstruct.filling import fill_structure
+from gossamer.dicom.rtstruct.structure_set import read_structure_set
+from gossamer.dicom.series.find import find_series
+from gossamer.dicom.series.volume import canonical_image, read_volume
 
 
 @pytest.fixture(scope="module")

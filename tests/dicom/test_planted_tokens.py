@@ -28,7 +28,7 @@ from typer.testing import CliRunner
 
 from gossamer.bounded_pool import outcomes
 from gossamer.cli.main import app
-from gossamer.dicom import deidentify_folder
+from gossamer.dicom.deidentify import folder as deidentify_folder
 
 WORD = "zqpatient"
 """All words begin with it; a kind that ``faults.privacy_tokens`` seeks in each form."""
@@ -216,7 +216,7 @@ def gossamer(monkeypatch):
 
     monkeypatch.setattr(deidentify_folder, "outcomes", here)
     monkeypatch.setattr("gossamer.data.importers.run.outcomes", here)
-    monkeypatch.setattr("gossamer.dicom.headers.outcomes", here)
+    monkeypatch.setattr("gossamer.dicom.files.headers.outcomes", here)
     monkeypatch.setattr("os.fsync", lambda _descriptor: None)
     return lambda *arguments: CliRunner().invoke(app, [str(argument) for argument in arguments])
 

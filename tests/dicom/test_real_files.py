@@ -15,10 +15,10 @@ import numpy as np
 import pydicom
 import pytest
 
-from gossamer.dicom.filling import fill_structure
-from gossamer.dicom.rings import area
-from gossamer.dicom.stack import SliceStack
-from gossamer.dicom.structure_set import RoiState, read_structure_set
+from gossamer.dicom.rtstruct.filling import fill_structure
+from gossamer.dicom.rtstruct.rings import area
+from gossamer.dicom.rtstruct.structure_set import RoiState, read_structure_set
+from gossamer.dicom.series.stack import SliceStack
 from gossamer.errors import EmptyMaskError, GeometryMismatchError
 
 FOLDER = Path(__file__).parents[3] / "shared" / "data" / "dicom_rt"

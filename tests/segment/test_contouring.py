@@ -11,12 +11,12 @@ import torch
 from tests.dicom.phantom_series import write_series
 
 from gossamer.data.image import read_mask, read_nifti
-from gossamer.dicom.filling import fill_structure
-from gossamer.dicom.headers import read_headers
-from gossamer.dicom.series import find_series
-from gossamer.dicom.series_key import series_key
-from gossamer.dicom.structure_set import read_structure_set
-from gossamer.dicom.volume import canonical_image, canonical_mask, native_mask, read_volume
+from gossamer.dicom.files.headers import read_headers
+from gossamer.dicom.rtstruct.filling import fill_structure
+from gossamer.dicom.rtstruct.structure_set import read_structure_set
+from gossamer.dicom.series.find import find_series
+from gossamer.dicom.series.key import series_key
+from gossamer.dicom.series.volume import canonical_image, canonical_mask, native_mask, read_volume
 from gossamer.errors import EmptyMaskError, UnreadableImageError, UsageError
 from gossamer.nets import build_network, parameters_of
 from gossamer.segment.contouring import contour_series, federation_of

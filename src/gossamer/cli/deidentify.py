@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from gossamer.dicom.deidentify_folder import DeidentifiedFolder
+    from gossamer.dicom.deidentify.folder import DeidentifiedFolder
 
 HEADERS_SHARE = 0.1
 """Of the time, about."""
@@ -40,9 +40,9 @@ def deidentify(
 
     from gossamer.cli.console import Teller
     from gossamer.data.importers.naming import NamesFile, read_names_file
-    from gossamer.dicom.deidentify import Treatment
-    from gossamer.dicom.deidentify_folder import check_apart, deidentify_folder
-    from gossamer.dicom.pseudonyms import Pseudonyms
+    from gossamer.dicom.deidentify.folder import check_apart, deidentify_folder
+    from gossamer.dicom.deidentify.objects import Treatment
+    from gossamer.dicom.deidentify.pseudonyms import Pseudonyms
     from gossamer.errors import UnreadableImageError, UsageError
 
     own = NamesFile() if names is None else read_names_file(names)
@@ -81,7 +81,7 @@ def _show(found: DeidentifiedFolder) -> None:
     from rich.table import Table
 
     from gossamer.cli.console import results_console
-    from gossamer.dicom.deidentify import KINDS
+    from gossamer.dicom.deidentify.objects import KINDS
 
     console = results_console()
     grid = Table("patient", *KINDS.values(), "ROIs that stay", "ROIs removed", "left out")

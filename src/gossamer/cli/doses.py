@@ -46,7 +46,7 @@ class Doses:
 
     def _read(self, case: str) -> tuple[DoseGrid | None, tuple[str, ...]]:
         from gossamer.data.dose import read_dose_nifti
-        from gossamer.dicom.choose_dose import read_plan_dose
+        from gossamer.dicom.dose.choose import read_plan_dose
         from gossamer.errors import DataError
 
         found = self._candidates(case)

@@ -157,7 +157,7 @@ def dicom(
     from gossamer.cli.console import Teller
     from gossamer.data.importers.naming import NamesFile, read_names_file
     from gossamer.dicom.cases import dicom_cases
-    from gossamer.dicom.pseudonyms import Pseudonyms
+    from gossamer.dicom.deidentify.pseudonyms import Pseudonyms
 
     own = NamesFile() if names is None else read_names_file(names)
     out.mkdir(parents=True, exist_ok=True)

@@ -103,7 +103,7 @@ def push(
 ) -> None:
     """Store DICOM files in the PACS, as they are. A file that it has already is no error."""
     from gossamer.cli.console import Teller
-    from gossamer.dicom.open_file import files_below
+    from gossamer.dicom.files.open_file import files_below
 
     paths = [path for given in files for path in (sorted(files_below(given)) if given.is_dir() else [given])]
     with _opened(pacs_file)[1] as pacs, Teller().task("Storing", max(1, len(paths))) as task:
@@ -207,9 +207,9 @@ def _fetch_all(pacs: Pacs, found: list[SeriesAtPacs], out: Path, teller: Teller)
 
 def _contour_by(model: Model, held: frozenset[Name], teller: Teller) -> Callable[[Path], Path]:
     """What draws on the series of a folder, unless it gets a warning of these."""
-    from gossamer.dicom.headers import read_headers
-    from gossamer.dicom.series import find_series
-    from gossamer.dicom.series_key import series_key
+    from gossamer.dicom.files.headers import read_headers
+    from gossamer.dicom.series.find import find_series
+    from gossamer.dicom.series.key import series_key
     from gossamer.errors import GeometryMismatchError, UnlikeCtError, UnreadableImageError
     from gossamer.segment.contouring import contour_series
 

@@ -17,7 +17,7 @@ def who(
 
     Exit status 0 if Gossamer wrote it, 1 if something else did, 3 if it is no DICOM file.
     """
-    from gossamer.dicom.made_by import read_made_by
+    from gossamer.dicom.outgoing.made_by import read_made_by
 
     made_by = read_made_by(file)
     if as_json:

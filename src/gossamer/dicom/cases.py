@@ -32,13 +32,13 @@ from gossamer.data.importers.whole_set import complete_masks, train_val_split
 from gossamer.data.laterality import wrong_sides
 from gossamer.data.second_look import second_look
 from gossamer.data.tg263 import STRUCTURES
-from gossamer.dicom.filling import fill_structure
-from gossamer.dicom.headers import CT_CLASSES, FolderHeaders, Header, read_headers
-from gossamer.dicom.matching import Match, choose_structure_set, match_series
-from gossamer.dicom.pseudonyms import Pseudonyms
-from gossamer.dicom.series import CtSeries, find_series
-from gossamer.dicom.structure_set import StructureSet, read_structure_set
-from gossamer.dicom.volume import canonical_image, canonical_mask, read_volume
+from gossamer.dicom.deidentify.pseudonyms import Pseudonyms
+from gossamer.dicom.files.headers import CT_CLASSES, FolderHeaders, Header, read_headers
+from gossamer.dicom.rtstruct.filling import fill_structure
+from gossamer.dicom.rtstruct.matching import Match, choose_structure_set, match_series
+from gossamer.dicom.rtstruct.structure_set import StructureSet, read_structure_set
+from gossamer.dicom.series.find import CtSeries, find_series
+from gossamer.dicom.series.volume import canonical_image, canonical_mask, read_volume
 from gossamer.errors import DataError, DatasetError, EmptyMaskError
 
 Mask = NDArray[np.bool_]

@@ -18,13 +18,13 @@ from gossamer import __version__
 from gossamer.atomic import storage_error
 from gossamer.data.frame import Frame
 from gossamer.data.phantom import HOSPITALS, Region, draw_patient
-from gossamer.dicom.headers import read_headers
-from gossamer.dicom.made_by import MadeBy
-from gossamer.dicom.reference import reference_of
-from gossamer.dicom.series import find_series
-from gossamer.dicom.stack import SliceStack
-from gossamer.dicom.write_ct import MadeUpPatient, write_ct_series
-from gossamer.dicom.write_structure_set import Mask, write_structure_set
+from gossamer.dicom.files.headers import read_headers
+from gossamer.dicom.outgoing.made_by import MadeBy
+from gossamer.dicom.outgoing.reference import reference_of
+from gossamer.dicom.outgoing.write_structure_set import Mask, write_structure_set
+from gossamer.dicom.series.find import find_series
+from gossamer.dicom.series.stack import SliceStack
+from gossamer.dicom.series.write_ct import MadeUpPatient, write_ct_series
 
 DRAWN = datetime(2026, 1, 1, 12)
 """Structure Set Date and Time of all of them."""

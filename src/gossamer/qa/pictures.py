@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from gossamer.data.boxed_mask import BoxedMask
 from gossamer.data.image import Image
 from gossamer.data.laterality import BODY_HU
-from gossamer.dicom.rings import trace
+from gossamer.dicom.rtstruct.rings import trace
 from gossamer.png import grey_png
 from gossamer.qa.planes import AXIAL, Plane
 

@@ -21,16 +21,16 @@ from typing import Literal
 
 from gossamer import __version__
 from gossamer.data.image import Image
-from gossamer.dicom.appearance import colour_of
-from gossamer.dicom.made_by import MAX_LO, MadeBy, is_plain
-from gossamer.dicom.reference import ReferenceSeries, check_reference, reference_of
-from gossamer.dicom.roi_names import planning_names
-from gossamer.dicom.series import CtSeries
-from gossamer.dicom.series_key import series_key
-from gossamer.dicom.stack import SliceStack
-from gossamer.dicom.volume import canonical_image, read_volume
-from gossamer.dicom.write_segmentation import write_segmentation
-from gossamer.dicom.write_structure_set import Smoothed, write_structure_set
+from gossamer.dicom.outgoing.appearance import colour_of
+from gossamer.dicom.outgoing.made_by import MAX_LO, MadeBy, is_plain
+from gossamer.dicom.outgoing.reference import ReferenceSeries, check_reference, reference_of
+from gossamer.dicom.outgoing.roi_names import planning_names
+from gossamer.dicom.outgoing.write_segmentation import write_segmentation
+from gossamer.dicom.outgoing.write_structure_set import Smoothed, write_structure_set
+from gossamer.dicom.series.find import CtSeries
+from gossamer.dicom.series.key import series_key
+from gossamer.dicom.series.stack import SliceStack
+from gossamer.dicom.series.volume import canonical_image, read_volume
 from gossamer.errors import EmptyMaskError, UsageError
 from gossamer.evaluate.predicted import LabelMapRecord
 from gossamer.segment.masks import PackedMasks

@@ -17,9 +17,9 @@ from pathlib import Path
 from gossamer import __version__
 from gossamer.atomic import flush_folder, storage_error, write_atomically
 from gossamer.data.case_folder import file_sha256
-from gossamer.dicom.headers import read_headers
-from gossamer.dicom.series import CtSeries, find_series
-from gossamer.dicom.series_key import series_key
+from gossamer.dicom.files.headers import read_headers
+from gossamer.dicom.series.find import CtSeries, find_series
+from gossamer.dicom.series.key import series_key
 from gossamer.errors import UnreadableImageError, UsageError
 from gossamer.evaluate.predicted import RECORD_FILE, PredictionRecord, read_record
 from gossamer.segment.contouring import Contoured, Form, contour_series

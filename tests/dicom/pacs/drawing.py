@@ -4,11 +4,11 @@ from datetime import datetime
 
 import numpy as np
 
-from gossamer.dicom.headers import read_headers
-from gossamer.dicom.made_by import MadeBy
-from gossamer.dicom.reference import reference_of
-from gossamer.dicom.series import find_series
-from gossamer.dicom.write_structure_set import write_structure_set
+from gossamer.dicom.files.headers import read_headers
+from gossamer.dicom.outgoing.made_by import MadeBy
+from gossamer.dicom.outgoing.reference import reference_of
+from gossamer.dicom.outgoing.write_structure_set import write_structure_set
+from gossamer.dicom.series.find import find_series
 
 MODEL_HASH = "5e" * 32
 NOW = datetime(2026, 3, 4, 15, 6, 7)

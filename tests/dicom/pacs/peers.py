@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from gossamer.dicom.headers import read_headers
+from gossamer.dicom.files.headers import read_headers
 from gossamer.dicom.pacs.answers import series_of
 from gossamer.dicom.pacs.base import Pacs
 from gossamer.dicom.pacs.settings import DimseSettings, PacsSettings, WebSettings

@@ -17,12 +17,12 @@ from tests.dicom.pacs.peers import (
 )
 from tests.dicom.phantom_series import write_series
 
-from gossamer.dicom.headers import read_headers
+from gossamer.dicom.files.headers import read_headers
 from gossamer.dicom.pacs import dimse, web
 from gossamer.dicom.pacs.base import Query
 from gossamer.dicom.pacs.opened import open_pacs
-from gossamer.dicom.series import find_series
-from gossamer.dicom.volume import read_volume
+from gossamer.dicom.series.find import find_series
+from gossamer.dicom.series.volume import read_volume
 from gossamer.errors import (
     ListenError,
     NotFetchedError,

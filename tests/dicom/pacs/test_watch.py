@@ -9,7 +9,7 @@ from tests.dicom.pacs.drawing import MODEL_HASH, draw_box
 from tests.dicom.pacs.peers import FolderPacs
 from tests.dicom.phantom_series import write_series
 
-from gossamer.dicom.headers import read_headers
+from gossamer.dicom.files.headers import read_headers
 from gossamer.dicom.pacs.base import SeriesAtPacs
 from gossamer.dicom.pacs.settings import WatchSettings
 from gossamer.dicom.pacs.watch import PacsWatch, fits

@@ -20,7 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from gossamer.dicom.series_key import series_key
+from gossamer.dicom.series.key import series_key
 from gossamer.errors import ConfigurationError, NotFetchedError, UsageError
 
 CONNECT_S = 10.0

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gossamer.dicom.made_by import read_made_by
+from gossamer.dicom.outgoing.made_by import read_made_by
 from gossamer.dicom.pacs.base import Pacs, Query, SeriesAtPacs
-from gossamer.dicom.structure_set import read_structure_set
+from gossamer.dicom.rtstruct.structure_set import read_structure_set
 from gossamer.errors import EmptyMaskError, GeometryMismatchError, UnreadableImageError
 
 MOST_SETS = 50

@@ -17,8 +17,8 @@ from types import TracebackType
 from typing import Self
 
 from gossamer.atomic import flush_folder, storage_error
-from gossamer.dicom.elements import ascii_of
-from gossamer.dicom.open_file import MAX_FILE_BYTES, foreign_errors_mapped, open_dicom
+from gossamer.dicom.files.elements import ascii_of
+from gossamer.dicom.files.open_file import MAX_FILE_BYTES, foreign_errors_mapped, open_dicom
 from gossamer.dicom.pacs.base import MAX_INSTANCES, SeriesAtPacs, check_uids
 from gossamer.errors import NotFetchedError, UnreadableImageError, UsageError
 

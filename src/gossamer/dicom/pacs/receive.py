@@ -42,7 +42,7 @@ from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.presentation import PresentationContext, build_context, build_role
 from pynetdicom.transport import ThreadedAssociationServer
 
-from gossamer.dicom.open_file import MAX_FILE_BYTES
+from gossamer.dicom.files.open_file import MAX_FILE_BYTES
 from gossamer.dicom.pacs.answers import meaning_of
 from gossamer.dicom.pacs.base import ANSWER_S, CONNECT_S, SeriesAtPacs
 from gossamer.dicom.pacs.incoming import Incoming

@@ -10,8 +10,8 @@ from pathlib import Path
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 
-from gossamer.dicom.elements import UNDEFINED_LENGTH, ascii_of
-from gossamer.dicom.open_file import MARK, MARK_AT, foreign_errors_mapped, open_dicom, start_of
+from gossamer.dicom.files.elements import UNDEFINED_LENGTH, ascii_of
+from gossamer.dicom.files.open_file import MARK, MARK_AT, foreign_errors_mapped, open_dicom, start_of
 from gossamer.dicom.pacs.base import is_uid
 from gossamer.errors import NotStoredError, UnreadableImageError
 

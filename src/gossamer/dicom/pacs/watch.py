@@ -23,7 +23,7 @@ from gossamer.dicom.pacs.base import Pacs, Query, SeriesAtPacs, check_uids
 from gossamer.dicom.pacs.drawn import check_drawn, is_drawn
 from gossamer.dicom.pacs.settings import WatchSettings
 from gossamer.dicom.pacs.watch_state import Entry, WatchState
-from gossamer.dicom.series_key import KEY_DIGITS
+from gossamer.dicom.series.key import KEY_DIGITS
 from gossamer.errors import GossamerError, PacsAwayError, PacsError
 from gossamer.watch import as_clock
 

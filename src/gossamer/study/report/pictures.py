@@ -15,7 +15,7 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from gossamer.dicom.rings import trace
+from gossamer.dicom.rtstruct.rings import trace
 from gossamer.evaluate.score import mean_of
 from gossamer.png import grey_png
 from gossamer.study.scores import VALIDATION_SET, CaseScore

@@ -1,0 +1,1 @@
+"""Dose grids, and which of them belongs to a CT."""

@@ -1,0 +1,1 @@
+"""Structure sets: contours to masks, and masks to contours, exactly."""

@@ -1,0 +1,1 @@
+"""CT series: which images make up a stack, and its voxels in HU."""
