@@ -40,6 +40,8 @@ NOW = datetime.now(UTC)
 LONG_AGO = NOW - timedelta(days=100)
 STARTS_WITHIN_S = 120.0
 ANSWERS_WITHIN_S = 5.0
+CROWD, CALLS_OF_EACH = 8, 125
+"""Strangers who call at the same time, again and again."""
 NOTED_WITHIN_S = 10.0
 
 
@@ -307,6 +309,8 @@ def identity(size: int, seed: int, folder: Path) -> Result:
                 answered += [what] * knock(place)
                 if not before and not wait_until(lambda reason=reason: _noted(site.path, reason), NOTED_WITHIN_S):
                     unnoted.append(what)
+        _crowd(place, size)
+        answered += ["nobody after a crowd"] * (not by_grpc(lambda p: new_tls_certificate(p.member))(place))
         for what, reason in PEERS.items():
             seen = running.err.count("verify failed")
             with _listening(hospitals.listens[member], shown[what], folder):
@@ -316,7 +320,8 @@ def identity(size: int, seed: int, folder: Path) -> Result:
                 unnoted.append(what)
     kinds = len(CALLERS) + len(PEERS)
     figure = f"{kinds} kinds, {size * len(CALLERS) + len(PEERS)} handshakes: {len(answered)} answered, "
-    figure += f"{len(unnoted)} without their reason in the audit log"
+    figure += f"{len(unnoted)} without their reason in the audit log; then "
+    figure += f"{size * CROWD * CALLS_OF_EACH:,} calls of strangers, {CROWD} at a time"
     if answered or unnoted:
         figure += f" ({', '.join([*answered, *unnoted][:6])})"
     return Result(figure, not answered and not unnoted, {"kinds": kinds, "answered": len(answered)})
@@ -341,6 +346,22 @@ def _of_a_proxy() -> TlsCertificate:
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Inspection CA")])
     signed = _builder(name, name, key).sign(key, hashes.SHA256())
     return TlsCertificate(_pem(key), signed.public_bytes(Encoding.PEM), NOW)
+
+
+def _crowd(place: Place, size: int) -> None:
+    """Handshakes side by side: what is done for one must not touch another's."""
+    knock = by_tls(lambda _: None)
+
+    def call() -> None:
+        for _ in range(size * CALLS_OF_EACH):
+            with suppress(OSError):
+                knock(place)
+
+    callers = [threading.Thread(target=call) for _ in range(CROWD)]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join()
 
 
 @contextmanager
@@ -376,7 +397,8 @@ CAMPAIGNS = (
         promise="identity",
         what="a running ``gossamer site run`` is called by whoever is no member or says what no member says, and finds "
         "others than its peers at their addresses: certificates, keys, names, dates, usages, TLS versions, plain text, "
-        "greetings. None may be answered, and the reason of each must stand in the audit log",
+        "greetings, and strangers eight at a time. None may be answered, the reason of each must stand in the audit "
+        "log, and a member is answered afterwards",
         run=identity,
         small=1,
         full=20,

@@ -8,8 +8,8 @@ import grpc
 import pytest
 import torch
 
-from gossamer.errors import DiskFullError
-from gossamer.transport import grpc_streams
+from gossamer.errors import DiskFullError, NotTlsError, PortClosedError
+from gossamer.transport import grpc_lines, grpc_streams
 from gossamer.transport.combined import CombinedTransport
 from gossamer.transport.grpc_lines import METHOD, GrpcTransport, Peer
 from gossamer.transport.identity import TlsCertificate, new_identity, new_tls_certificate, tls_name
@@ -28,7 +28,9 @@ TLS = {name: new_tls_certificate(identity) for name, identity in IDENTITIES.item
 class Site:
     """A transport, and the callers it sent away."""
 
-    def __init__(self, name, folder, addresses, *, listen="127.0.0.1:0", tls=None, hello=HELLO, roster=NAMES):
+    def __init__(
+        self, name, folder, addresses, *, listen="127.0.0.1:0", tls=None, hello=HELLO, roster=NAMES, **options
+    ):
         self.refused = []
         self.tls = tls or TLS[name]
         peers = {n: Peer(n, IDENTITIES[n].certificate, addresses.get(n)) for n in roster}
@@ -42,10 +44,11 @@ class Site:
             folder=folder / name,
             listen=listen,
             on_refusal=self.note,
+            **options,
         )
 
-    def note(self, who, reason):
-        self.refused.append((who, reason))
+    def note(self, who, error):
+        self.refused.append((who, error.code, str(error)))
 
     async def one(self):
         sender, frame = await anext(self.transport.receive())
@@ -189,6 +192,32 @@ def test_a_site_speaks_with_nobody_who_took_its_peers_place(tmp_path, shows):
     asyncio.run(run())
 
 
+def test_why_a_peer_cannot_be_reached_is_told_once_and_kept_for_people_until_it_can(tmp_path, monkeypatch):
+    monkeypatch.setattr(grpc_lines, "REDIAL_S", (0.01, 0.05))
+    reasons = [PortClosedError("closed"), PortClosedError("closed"), NotTlsError("no TLS"), None]
+    looks = []
+
+    async def look(peer):
+        looks.append(peer.name)
+        return reasons[min(len(looks), len(reasons)) - 1]
+
+    async def run():
+        peer = Site("b", tmp_path, {})
+        port = await peer.transport.start()
+        await peer.transport.close()
+        site = Site("a", tmp_path, {"b": f"127.0.0.1:{port}"}, listen=None, look=look)
+        await site.transport.start()
+        state = site.transport.lines["b"].state
+        await wait_for(lambda: len(looks) == 2)
+        assert state.refusal.code == "GOS-511"
+        await wait_for(lambda: len(looks) == 4)
+        await wait_for(lambda: state.refusal is None)
+        assert site.refused == [("b", "GOS-511", "closed"), ("b", "GOS-513", "no TLS")]
+        await site.transport.close()
+
+    asyncio.run(run())
+
+
 def test_a_renewed_certificate_serves_new_calls_without_a_stop(tmp_path):
     async def run():
         expired = new_tls_certificate(IDENTITIES["a"], datetime.now(UTC) - timedelta(days=100))
@@ -197,6 +226,30 @@ def test_a_renewed_certificate_serves_new_calls_without_a_stop(tmp_path):
         assert await knock(port, TLS["b"]) is grpc.StatusCode.UNAVAILABLE
         site.tls = TLS["a"]
         assert isinstance(await knock(port, TLS["b"]), bytes)
+        await site.transport.close()
+
+    asyncio.run(run())
+
+
+def test_the_core_gets_a_certificate_anew_only_where_it_was_renewed(tmp_path, monkeypatch):
+    """Each new one is a moment in which two callers at once can end the process (``identity`` of faults tries)."""
+    asked = []
+    make = grpc.dynamic_ssl_server_credentials
+
+    def noted(first, renewed, **options):
+        asked.append(renewed)
+        return make(first, renewed, **options)
+
+    monkeypatch.setattr(grpc, "dynamic_ssl_server_credentials", noted)
+
+    async def run():
+        site = Site("a", tmp_path, {})
+        await site.transport.start()
+        [renewed] = asked
+        assert [renewed(), renewed()] == [None, None]
+        site.tls = new_tls_certificate(IDENTITIES["a"])
+        assert renewed() is not None
+        assert renewed() is None
         await site.transport.close()
 
     asyncio.run(run())
@@ -211,7 +264,7 @@ def test_sites_of_other_federation_files_refuse_each_other_aloud(tmp_path):
         await stale.transport.start()
         await wait_for(lambda: site.refused and stale.refused)
         for refused in (site.refused, stale.refused):
-            assert "federation file" in refused[0][1]
+            assert (refused[0][1], "federation file" in refused[0][2]) == ("GOS-518", True)
         await stale.transport.close()
         await site.transport.close()
 
@@ -243,7 +296,7 @@ def test_a_caller_that_is_sent_away_is_noted_also_where_it_hangs_up_while_it_is_
         hung_up.set()
         await wait_for(lambda: site.refused)
         await site.transport.close()
-        assert "federation file" in site.refused[0][1]
+        assert "federation file" in site.refused[0][2]
 
     monkeypatch.setattr(grpc_streams.CallStream, "write", slow)
     asyncio.run(run())

@@ -15,7 +15,7 @@ the roster; which of them a caller is, the handler reads from its certificate, a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +26,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from gossamer.errors import PeerError, ResourceError
+from gossamer.errors import GossamerError, PeerError, ResourceError, StrangerError
 from gossamer.gossip.topology import SiteId
 from gossamer.transport.grpc_streams import Answered, Dialled, Operations
 from gossamer.transport.identity import TlsCertificate, site_id_of, site_id_of_tls_name, tls_name
@@ -42,6 +42,9 @@ REDIAL_S = (0.5, 60.0)
 
 PATIENCE_S = 30.0
 """How long a site whose id comes later waits to be dialled before it dials."""
+
+LOOKS_AFTER = 3
+"""So many dials in vain are no coincidence, and no peer that is just being started."""
 
 KEEPALIVE_S = 30
 ANSWER_S = 20
@@ -69,6 +72,10 @@ class Peer:
         return site_id_of(self.certificate)
 
 
+async def _look_nowhere(_peer: Peer) -> None:
+    """Nothing is found."""
+
+
 class GrpcTransport(LinesTransport[Line]):
     """This site's lines to all its peers."""
 
@@ -82,7 +89,8 @@ class GrpcTransport(LinesTransport[Line]):
         limits: Limits,
         folder: Path,
         listen: str | None,
-        on_refusal: Callable[[str, str], None] = lambda who, reason: None,
+        on_refusal: Callable[[str, GossamerError], None] = lambda who, error: None,
+        look: Callable[[Peer], Awaitable[GossamerError | None]] = _look_nowhere,
     ) -> None:
         """Lines without streams; ``start`` makes them.
 
@@ -94,7 +102,8 @@ class GrpcTransport(LinesTransport[Line]):
             limits: of frames.
             folder: for what is coming in.
             listen: ``address:port`` to listen on; None for a site that only dials out.
-            on_refusal: told of each caller that was sent away, and why.
+            on_refusal: told of each caller that was sent away, and of each peer that cannot be reached, and why.
+            look: says what is wrong with the way to a peer; None where nothing is, or nothing is found in time.
         """
         super().__init__(len(peers))
         self._me = me
@@ -102,6 +111,7 @@ class GrpcTransport(LinesTransport[Line]):
         self._certificate = certificate
         self._listen = listen
         self._on_refusal = on_refusal
+        self._look = look
         for name, peer in peers.items():
             own = folder_of_line(folder, peer.certificate)
             self.lines[name] = Line(
@@ -112,6 +122,7 @@ class GrpcTransport(LinesTransport[Line]):
         self._dialling: list[asyncio.Task[None]] = []
         self._answering: set[asyncio.Task[None]] = set()
         self._operations = Operations()
+        self._found: dict[SiteId, GossamerError] = {}
 
     async def start(self) -> int | None:
         """Listen and dial; returns the port it listens on.
@@ -151,17 +162,37 @@ class GrpcTransport(LinesTransport[Line]):
 
     def _server_credentials(self) -> grpc.ServerCredentials:
         roster = b"".join(_pem(peer.certificate) for peer in self._peers.values())
+        used = self._certificate()
 
-        def configuration() -> grpc.ServerCertificateConfiguration:
-            shown = self._certificate()
+        def configuration(shown: TlsCertificate) -> grpc.ServerCertificateConfiguration:
             return grpc.ssl_server_certificate_configuration([(shown.key_pem, shown.chain_pem)], roster)
 
-        return grpc.dynamic_ssl_server_credentials(configuration(), configuration, require_client_authentication=True)
+        def renewed() -> grpc.ServerCertificateConfiguration | None:
+            # Asked at each handshake. A configuration in answer, even an equal one, replaces what the core holds while
+            # other handshakes read it without a lock: anyone who opened two connections at once could end the process.
+            nonlocal used
+            shown = self._certificate()
+            if shown == used:
+                return None
+            used = shown
+            return configuration(shown)
+
+        return grpc.dynamic_ssl_server_credentials(
+            configuration(used),
+            renewed,  # type: ignore[arg-type]  # None is an answer, too, which its types do not know
+            require_client_authentication=True,
+        )
 
     async def _answer(self, _requests: AsyncIterator[bytes], context: grpc.aio.ServicerContext[bytes, bytes]) -> None:
         peer = self._caller(context.auth_context())
         if peer is None:
-            self._on_refusal("a caller", "its certificate is not signed by the identity of the site it names")
+            self._on_refusal(
+                "a caller",
+                StrangerError(
+                    "wanted a caller to be a member; found that its certificate is not signed by the identity of the "
+                    "site it names; if a member made it, let that site run: gossamer site renew"
+                ),
+            )
             await context.abort(grpc.StatusCode.UNAUTHENTICATED, "not a site of this federation")
             return
         # A task of its own: gRPC cancels a handler when the caller hangs up, which may be before it has read why it was
@@ -193,12 +224,29 @@ class GrpcTransport(LinesTransport[Line]):
         pause_s, longest_s = REDIAL_S
         if self._listen and peer.site_id < self._me.site_id:
             await asyncio.sleep(PATIENCE_S)
+        in_vain = 0
         while True:
             before = state.streams
             if not state.is_up:
                 await self._dial(peer, address)
+            in_vain = 0 if state.is_up or state.streams > before else in_vain + 1
+            if in_vain >= LOOKS_AFTER:
+                await self._find_out(peer)
             pause_s = REDIAL_S[0] if state.streams > before else min(2 * pause_s, longest_s)
             await asyncio.sleep(pause_s)
+
+    async def _find_out(self, peer: Peer) -> None:
+        """Why a peer cannot be reached: gRPC says that it is unavailable, whatever the reason."""
+        state, before = self.lines[peer.name].state, self._found.pop(peer.name, None)
+        found = await self._look(peer)
+        if state.is_up:
+            return
+        if found is not None:
+            self._found[peer.name] = state.refusal = found
+            if before is None or before.code != found.code:
+                self._on_refusal(peer.name, found)
+        elif state.refusal is before:
+            state.refusal = None
 
     async def _dial(self, peer: Peer, address: str) -> None:
         """Be on the line with a peer until it breaks."""
@@ -213,7 +261,7 @@ class GrpcTransport(LinesTransport[Line]):
             try:
                 await self.lines[peer.name].speak(stream)
             except PeerError as error:
-                self._on_refusal(peer.name, str(error))
+                self._on_refusal(peer.name, error)
         except ResourceError as error:
             await self._fail(error)
 
