@@ -1,4 +1,4 @@
-"""What can be wrong with a CT on its way to a model, done to CTs that are well: rescaled, turned, cut, miscounted.
+"""What can be wrong with a CT on its way to a model, done to CTs that are well: rescaled, turned, cut, brightened.
 
 Each alteration is what some program or person does: an intercept that is left out, an export for viewing, a coronal
 series taken for an axial one, a scan that ends in the middle of an organ. None of them knows the checks that are to
@@ -28,7 +28,7 @@ class Alteration:
     Attributes:
         what: in words.
         apply: from a CT and the contours drawn on it to the altered CT.
-        findable: whether anatomy can tell at all; what cannot be found is reported apart.
+        findable: whether the checks claim to find it; what they do not is measured all the same, and reported apart.
     """
 
     what: str
@@ -113,6 +113,18 @@ def _as_on_a_screen(hu: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.rint(255 * (hu.clip(-160, 240) + 160) / 400)
 
 
+def _more_contrast(image: Image, masks: Masks) -> Image:
+    """Iodine in the organs that are drawn: fat, muscle and glands 100 HU brighter, bone and gas as they were."""
+    hu = image.voxels.astype(np.float32)
+    soft = np.logical_or.reduce([*masks.values()]) & (hu > -150) & (hu < 150)
+    return Image(np.where(soft, hu + 100, hu), image.frame)
+
+
+def _low_energy(hu: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Bone at 80 kV instead of 120, roughly; what is near water hardly changes."""
+    return np.where(hu > 100, 100 + 1.5 * (hu - 100), hu)
+
+
 def _like_mr(hu: NDArray[np.float32]) -> NDArray[np.float32]:
     """Air and bone dark, fat bright, soft tissue between: T1-weighted MR, roughly."""
     return np.interp(hu, (-1000, -300, -100, 40, 150, 400, 1500), (0, 20, 900, 450, 350, 80, 0)).astype(np.float32)
@@ -139,6 +151,8 @@ ALTERATIONS: dict[str, Alteration] = {
     "cut above": Alteration("the scan ends half-way up the parotids", _cut_above),
     "cut below": Alteration("the scan begins half-way up the parotids", _cut_below),
     "cut at the side": Alteration("the field of view ends half-way through a parotid", _cut_at_the_side),
+    "more contrast": Alteration("the organs' soft tissue 100 HU brighter", _more_contrast, findable=False),
+    "low energy": Alteration("bone half as bright again, as at 80 kV", _hu(_low_energy), findable=False),
     "mirrored": Alteration("left and right exchanged: flipped along x", _flipped(2), findable=False),
 }
 """By name; the order is that of the table."""

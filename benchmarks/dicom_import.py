@@ -30,8 +30,9 @@ from gossamer.data.importers.run import import_cases
 from gossamer.dicom.cases import dicom_cases
 from gossamer.dicom.deidentify.pseudonyms import Pseudonyms
 from gossamer.dicom.files.headers import read_headers
+from gossamer.dicom.series.canonical import to_canonical
 from gossamer.dicom.series.find import find_series
-from gossamer.dicom.series.volume import read_volume, to_canonical
+from gossamer.dicom.series.volume import read_volume
 
 ORGANS = ("Liver", "Spleen", "Kidney_L", "Kidney_R", "Stomach", "Heart", "Lung_L", "Lung_R", "Bladder", "Prostate")
 

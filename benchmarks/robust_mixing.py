@@ -24,8 +24,10 @@ from torch import Tensor
 
 from benchmarks.figures import Figure, conclude, options_parser
 from gossamer.gossip import GossipState, Mass, Params, Share, SiteId, build_gossip, weighted_mean
+from gossamer.gossip.clipping import ClippingGuard, after_training
+from gossamer.gossip.guard import GuardState, MixingGuard, Report
 from gossamer.gossip.mass_bounds import handed_over, most_by_schedule
-from gossamer.gossip.robust import ClippingGuard, GuardState, MixingGuard, Report, TrimmingGuard, after_training
+from gossamer.gossip.trimming import TrimmingGuard
 
 SITES = tuple(SiteId(name) for name in "ABCD")
 BAD = SITES[-1]

@@ -1,4 +1,4 @@
-"""How long until something happens: from the start of Python to the end of the first local step, and to the help.
+"""How long until something happens: from the start of Python to the first local step, the help, and a federation file.
 
 The floor is what nobody can do without: import PyTorch and MONAI, build the same network, take one step on random
 numbers of the same size. Gossamer builds the trainer through its own door and takes one step on a prepared case. Both
@@ -21,6 +21,7 @@ import numpy as np
 from benchmarks.figures import Figure, conclude, options_parser
 from gossamer.data.plan import NetworkPlan, Plan
 from gossamer.data.prepared import arrays_on_grid, write_prepared_case
+from gossamer.runtime.federation_file import new_federation
 
 FLOOR = """
 import sys
@@ -61,13 +62,21 @@ main()
 """
 
 
+SHOW = """
+import sys
+from gossamer.cli.main import main
+sys.argv = ["gossamer", "federation", "show", f"{sys.argv[1]}/federation.toml"]
+main()
+"""
+
+
 def main() -> None:
     """Measure and print the figures."""
     parser = options_parser(__doc__)
     parser.add_argument("--repeats", type=int, default=7, help="runs of each, by turns")
     options = parser.parse_args()
     repeats = 1 if options.quick else options.repeats
-    scripts = {"floor": FLOOR, "first local step": GOSSAMER, "gossamer --help": HELP}
+    scripts = {"floor": FLOOR, "first local step": GOSSAMER, "gossamer --help": HELP, "gossamer federation show": SHOW}
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
         write_inputs(home)
@@ -77,7 +86,7 @@ def main() -> None:
         rounds = [[seconds_of(script, home, options.threads) for script in scripts.values()] for _ in range(repeats)]
     median_s = {name: statistics.median(times) for name, times in zip(scripts, zip(*rounds, strict=True), strict=True)}
     for name, seconds in median_s.items():
-        print(f"{name:20}{seconds:8.3f} s, median of {repeats}")
+        print(f"{name:26}{seconds:8.3f} s, median of {repeats}")
     conclude(
         [
             Figure(
@@ -86,13 +95,14 @@ def main() -> None:
                 1.5,
             ),
             Figure("gossamer --help", median_s["gossamer --help"], 0.5, "s"),
+            Figure("gossamer federation show", median_s["gossamer federation show"], 0.8, "s"),
         ],
         options,
     )
 
 
 def write_inputs(home: Path) -> None:
-    """A plan and one prepared case of two structures."""
+    """A plan, one prepared case of two structures, and a federation file."""
     plan = Plan(
         structures=("Parotid_L", "Parotid_R"),
         spacing_mm=(4.0, 4.0, 4.0),
@@ -105,6 +115,7 @@ def write_inputs(home: Path) -> None:
         network=NetworkPlan("unet", (24, 48, 96, 192), ((2, 2, 2),) * 3),
     )
     (home / "plan.json").write_text(plan.to_json())
+    new_federation(home / "federation.toml", "A federation", plan.structures, rounds=100, local_steps=20)
     hu = np.random.default_rng(0).normal(0, 50, (64, 96, 96))
     masks = {name: np.zeros(hu.shape, dtype=bool) for name in plan.structures}
     masks["Parotid_L"][30:40, 40:50, 60:70] = True

@@ -20,7 +20,7 @@ from gossamer.data.dataset import DatasetWriter
 from gossamer.data.description import Split
 from gossamer.data.frame import Frame
 from gossamer.data.image import Image
-from gossamer.node.agreement import Pace
+from gossamer.gossip.choices import Pace
 from gossamer.runtime.card import read_card
 from gossamer.runtime.federation_file import Federation, add_site, read_federation
 from gossamer.runtime.site_folder import CARD, SiteFolder, SiteSettings, init_site

@@ -20,7 +20,8 @@ import torch
 from faults.campaign import Campaign, Result
 from gossamer.gossip import Mass, Share, SiteId, TrainerState, TrainResult, build_gossip
 from gossamer.gossip.algorithm import Params
-from gossamer.node.agreement import Agreement, Pace
+from gossamer.gossip.choices import Pace
+from gossamer.node.agreement import Agreement
 from gossamer.node.kinds import make_node
 from gossamer.node.snapshot import Snapshot
 from gossamer.runtime.faults import FaultPlan, random_power_cuts

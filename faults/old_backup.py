@@ -11,7 +11,7 @@ from pathlib import Path
 from faults.campaign import Campaign, Result
 from faults.sites import Federation, Plan, differing, kept_by, undisturbed
 from gossamer.gossip import SiteId
-from gossamer.node.agreement import Pace
+from gossamer.gossip.choices import Pace
 
 WHO = SiteId("B")
 ROUNDS = 24

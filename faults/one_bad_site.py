@@ -34,8 +34,9 @@ from benchmarks.robust_mixing import (
 
 from faults.campaign import Campaign, Result
 from gossamer.gossip import Params, SiteId, TrainerState, TrainResult, build_gossip
-from gossamer.gossip.robust import GUARDS
-from gossamer.node.agreement import Agreement, Pace
+from gossamer.gossip.choices import Pace
+from gossamer.gossip.registry import GUARDS
+from gossamer.node.agreement import Agreement
 from gossamer.node.kinds import make_node
 from gossamer.runtime.network import Line, Network
 from gossamer.runtime.rounds import RoundReport

@@ -27,7 +27,8 @@ from gossamer.atomic import write_atomically
 from gossamer.errors import GossamerError
 from gossamer.gossip import Mass, SiteId, TrainerState, TrainResult, build_gossip
 from gossamer.gossip.algorithm import Params
-from gossamer.node.agreement import Agreement, Pace
+from gossamer.gossip.choices import Pace
+from gossamer.node.agreement import Agreement
 from gossamer.node.kinds import make_node
 from gossamer.node.node import Node
 from gossamer.node.snapshot import Snapshot

@@ -1,14 +1,17 @@
-"""A file is written whole or not at all."""
+"""A file or a folder is written whole or not at all."""
 
 import errno
 import fcntl
 import os
 import random
+import signal
+import subprocess
+import sys
 
 import pytest
 
-from gossamer.atomic import ROOM_BYTES, write_atomically, write_large_atomically
-from gossamer.errors import DiskFullError, StorageError
+from gossamer.atomic import ROOM_BYTES, whole_folder, write_atomically, write_large_atomically
+from gossamer.errors import DataError, DiskFullError, StorageError, UsageError
 
 
 def test_text_bytes_and_pieces_are_written_whole(tmp_path):
@@ -78,3 +81,113 @@ def test_a_large_file_is_not_there_when_the_disk_fails(tmp_path, monkeypatch, ca
     with pytest.raises(DiskFullError):
         write_large_atomically(tmp_path / "file", [bytes(ROOM_BYTES + 1)])
     assert list(tmp_path.iterdir()) == []
+
+
+def fill(folder, text="new"):
+    (folder / "inner").mkdir()
+    (folder / "inner/file").write_text(text)
+
+
+def test_a_folder_appears_with_all_that_is_in_it(tmp_path):
+    place = tmp_path / "above/place"
+    with whole_folder(place, "wanted to write it") as folder:
+        fill(folder)
+        assert not place.exists()
+    assert (place / "inner/file").read_text() == "new"
+    assert [path.name for path in place.parent.iterdir()] == ["place"]
+
+
+def test_a_folder_is_replaced_whole_when_that_is_asked_for(tmp_path):
+    place = tmp_path / "place"
+    for text in ("old", "new"):
+        with whole_folder(place, "wanted to write it", replace=True) as folder:
+            fill(folder, text)
+            (folder / text).touch()
+            assert text == "old" or (place / "inner/file").read_text() == "old"
+    assert sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()) == [
+        "place/inner/file",
+        "place/new",
+    ]
+
+
+def test_what_lies_in_the_place_is_not_touched_unless_that_is_asked_for(tmp_path):
+    fill(tmp_path, "old")
+    refused = pytest.raises(UsageError, match="wanted to write it; found that something lies in its place")
+    with refused, whole_folder(tmp_path / "inner", "wanted to write it"):
+        pytest.fail("it is refused before anything is done")
+    assert (tmp_path / "inner/file").read_text() == "old"
+
+
+def replace(place, at_the_end):
+    with whole_folder(place, "wanted to write it", replace=True) as folder:
+        fill(folder)
+        at_the_end()
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, DataError])
+def test_a_folder_that_is_not_finished_leaves_what_was_there(tmp_path, error):
+    (tmp_path / "place").mkdir()
+    fill(tmp_path / "place", "old")
+
+    def interrupt():
+        raise error
+
+    with pytest.raises(error):
+        replace(tmp_path / "place", interrupt)
+    assert (tmp_path / "place/inner/file").read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["place"]
+
+
+@pytest.mark.parametrize("step", [("fsync", 1), ("rename", 1), ("rename", 2)])
+@pytest.mark.parametrize("failure", [(errno.ENOSPC, DiskFullError), (errno.EIO, StorageError)])
+def test_a_failing_disk_leaves_the_former_folder_and_no_draft(tmp_path, monkeypatch, step, failure):
+    """Of the renames the first puts the former folder aside, the second the new one in its place."""
+    (call, nth), (code, error) = step, failure
+    (tmp_path / "place").mkdir()
+    fill(tmp_path / "place", "old")
+    real, calls = getattr(os, call), []
+
+    def fail(*arguments):
+        calls.append(arguments)
+        if len(calls) == nth:
+            raise OSError(code, os.strerror(code))
+        return real(*arguments)
+
+    with pytest.raises(error, match="wanted to write it; found"):
+        replace(tmp_path / "place", lambda: monkeypatch.setattr(os, call, fail))
+    assert (tmp_path / "place/inner/file").read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["place"]
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from gossamer.atomic import whole_folder
+
+real, left = getattr(os, sys.argv[2]), [int(sys.argv[3])]
+
+def call(*arguments, **more):
+    left[0] -= 1
+    if not left[0]:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return real(*arguments, **more)
+
+with whole_folder(Path(sys.argv[1]), "wanted to write it", replace=True) as folder:
+    (folder / "file").write_text("new")
+    setattr(os, sys.argv[2], call)
+"""
+
+
+@pytest.mark.parametrize(("call", "nth", "there"), [("fsync", 1, "old"), ("rename", 2, None), ("rmdir", 1, "new")])
+def test_who_is_killed_leaves_a_whole_folder_or_none(tmp_path, call, nth, there):
+    place = tmp_path / "place"
+    place.mkdir()
+    (place / "file").write_text("old")
+    (place / "more").write_text("old")
+    killed = subprocess.run([sys.executable, "-c", KILLED, place, call, str(nth)], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    files = {path.name: path.read_text() for path in place.glob("*")}
+    assert files == {"old": {"file": "old", "more": "old"}, "new": {"file": "new"}, None: {}}[there]
+    with whole_folder(place, "wanted to write it", replace=True) as folder:
+        (folder / "file").write_text("newer")
+    assert [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")] == ["place", "place/file"]

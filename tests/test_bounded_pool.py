@@ -59,3 +59,15 @@ def test_where_no_process_can_live_no_job_is_blamed(monkeypatch):
 
 def test_no_jobs_are_no_outcomes():
     assert list(outcomes(act, [], bounds_of, workers=2)) == []
+
+
+def ends_with_its_time(number):
+    """Runs out of memory at about the moment at which its time is over."""
+    signal.setitimer(signal.ITIMER_REAL, (number % 200 + 1) * 1e-7, 5.0)
+    raise MemoryError
+
+
+def test_a_job_that_fails_as_its_time_ends_is_lost_and_ends_nothing_else():
+    jobs = range(2000)
+    found = list(outcomes(ends_with_its_time, jobs, lambda _job: BOUNDS, workers=1, at_a_time=len(jobs)))
+    assert {one.why for one in found} <= {"it takes more than 20 s", "it takes more than 0.1 GiB of memory"}

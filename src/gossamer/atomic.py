@@ -1,4 +1,4 @@
-"""Write a file whole or not at all: a reader never meets half of it, whenever the power fails."""
+"""Write a file or a folder whole or not at all: a reader never meets half of it, whenever the power fails."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import errno
 import fcntl
 import mmap
 import os
+import shutil
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from io import BufferedWriter, FileIO
 from pathlib import Path
 
-from gossamer.errors import DiskFullError, StorageError
+from gossamer.errors import DiskFullError, StorageError, UsageError
 
 ROOM_BYTES = 2**22
 """A multiple of every disk's blocks; small enough for a core's cache, large enough for the disk to be busy."""
@@ -76,9 +77,76 @@ def _replace(path: Path, write: Callable[[FileIO], None], mode: int) -> None:
         raise storage_error(error, f"wanted to write {path.name}") from error
 
 
+@contextmanager
+def whole_folder(place: Path, wanted: str, *, replace: bool = False) -> Iterator[Path]:
+    """A folder to fill; at the end of the block it appears at ``place``, by one rename, with all of it on the disk.
+
+    Whatever ends the block otherwise leaves nothing at ``place``, or what was there. Who is killed leaves a hidden
+    folder beside it, which the next to write there removes.
+
+    Args:
+        place: the folder to be; those above it are made.
+        wanted: the first part of a message, for example ``wanted to write case HN-017``.
+        replace: what lies at ``place``, instead of refusing; it stays until the new folder is whole.
+
+    Yields:
+        An empty folder on the same disk.
+
+    Raises:
+        UsageError: something lies at ``place``, and is not to be replaced.
+        DiskFullError: there is no room.
+        StorageError: it cannot be written for another reason.
+    """
+    if not replace and place.exists():
+        raise UsageError(f"{wanted}; found that something lies in its place already; remove it, or give another place")
+    unfinished = unfinished_folder(place)
+    try:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        unfinished.mkdir(parents=True)
+        yield unfinished
+        _flush_all(unfinished)
+        _put(unfinished, place, replace=replace)
+    except OSError as error:
+        raise storage_error(error, wanted) from error
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)  # of one that could not be written; a full disk needs the room
+
+
+def unfinished_folder(place: Path) -> Path:
+    """Where a ``whole_folder`` grows; who is killed meanwhile leaves it there."""
+    return place.with_name(f".{place.name}.unfinished")
+
+
+def _put(folder: Path, place: Path, *, replace: bool) -> None:
+    """Rename a folder; what was there goes aside first, because to remove it takes more than a moment."""
+    former = place.with_name(f".{place.name}.former")
+    shutil.rmtree(former, ignore_errors=True)
+    if replace and place.exists():
+        place.rename(former)
+    try:
+        folder.rename(place)
+    except OSError:
+        with suppress(OSError):
+            former.rename(place)
+        raise
+    flush_folder(place.parent)
+    shutil.rmtree(former, ignore_errors=True)
+
+
+def _flush_all(folder: Path) -> None:
+    for inner, _, names in os.walk(folder):
+        for name in (*names, "."):
+            _flush(Path(inner, name))
+
+
 def flush_folder(folder: Path) -> None:
     """Make a rename in ``folder`` survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
+    _flush(folder)
+
+
+def _flush(path: Path) -> None:
+    """Wait until a file's content, or a folder's names, are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

@@ -209,9 +209,11 @@ def _do(function: Callable[[Job], Result], share: Sequence[tuple[Job, Bounds]]) 
 def _within(function: Callable[[Job], Result], job: Job, bounds: Bounds) -> Result | Lost:
     _limit_memory(bounds.memory_bytes)
     try:
-        setitimer(ITIMER_REAL, bounds.seconds, GRACE_S)
-        outcome: Result | Lost = function(job)
-        setitimer(ITIMER_REAL, 0)
+        try:
+            setitimer(ITIMER_REAL, bounds.seconds, GRACE_S)
+            outcome: Result | Lost = function(job)
+        finally:
+            setitimer(ITIMER_REAL, 0)  # before anything else is caught: an alarm there would end the run
     except _TooLongError:
         outcome = Lost(f"it takes more than {bounds.seconds:.0f} s")
     except MemoryError:

@@ -13,7 +13,8 @@
     │   ├── TooManyBadCasesError
     │   ├── DatasetError
     │   ├── ModelFileError
-    │   └── UnlikeCtError
+    │   ├── UnlikeCtError
+    │   └── SliceStackError
     ├── ConfigurationError        exit 4   GOS-4xx  study, federation and site files
     │   ├── UnknownKeyError
     │   ├── UnknownMetricError
@@ -26,6 +27,7 @@
     │   ├── LedgerError
     │   ├── LineRefusedError
     │   ├── NoticeError
+    │   ├── StrangerError
     │   ├── PeerNameError
     │   ├── PortClosedError
     │   ├── NoAnswerError
@@ -55,7 +57,9 @@
             ├── PacsAwayError
             ├── PacsRefusedError
             ├── NotStoredError
-            └── NotFetchedError
+            ├── NotFetchedError
+            ├── PacsNotTlsError
+            └── PacsCertificateError
 
 A message has four parts: what was wanted, what was found, where, and what to do. It never carries a
 patient's name, identifier or a path that holds one. Each code has a page in ``docs/reference/errors``.
@@ -141,6 +145,12 @@ class UnlikeCtError(DataError):
     code = "GOS-309"
 
 
+class SliceStackError(GeometryMismatchError):
+    """The slices of a CT series are not one whole stack."""
+
+    code = "GOS-310"
+
+
 class ConfigurationError(GossamerError):
     """A study, federation or site file is wrong."""
 
@@ -215,6 +225,12 @@ class NoticeError(PeerError):
     code = "GOS-505"
 
 
+class StrangerError(PeerError):
+    """Somebody who cannot show that it is a member of the federation called, or answered."""
+
+    code = "GOS-506"
+
+
 class PeerNameError(PeerError):
     """The host name in a peer's address is not known on this machine."""
 
@@ -234,7 +250,7 @@ class NoAnswerError(PeerError):
 
 
 class NotTlsError(PeerError):
-    """What answers at a peer's address does not speak TLS."""
+    """What is at the other end does not speak TLS, or none as new as 1.3."""
 
     code = "GOS-513"
 
@@ -394,3 +410,15 @@ class NotFetchedError(PacsError):
     """The PACS gave less than it announced, or something else."""
 
     code = "GOS-624"
+
+
+class PacsNotTlsError(PacsError):
+    """The PACS does not speak TLS, or none as new as 1.2."""
+
+    code = "GOS-625"
+
+
+class PacsCertificateError(PacsError):
+    """The PACS's certificate is not trusted here, or ours is not there."""
+
+    code = "GOS-626"

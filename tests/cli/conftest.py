@@ -36,3 +36,4 @@ def _files_are_read_here(monkeypatch):
 
     monkeypatch.setattr("gossamer.data.importers.run.outcomes", outcomes)
     monkeypatch.setattr("gossamer.dicom.files.headers.outcomes", outcomes)
+    monkeypatch.setattr("gossamer.dicom.rtstruct.skim.outcomes", outcomes)

@@ -53,6 +53,25 @@ print("torch" in sys.modules)
     assert done.stdout.splitlines()[-1] == "False", done.stderr
 
 
+def test_a_federation_file_is_written_shown_and_approved_without_pytorch(tmp_path):
+    code = """
+import sys
+from gossamer.cli.main import app
+home = sys.argv[1]
+for words in (
+    ["site", "init", "--name", "north", "--data", home, "--folder", f"{home}/site"],
+    ["federation", "new", f"{home}/fed.toml"],
+    ["federation", "add-site", f"{home}/fed.toml", f"{home}/site/card.toml"],
+    ["federation", "show", f"{home}/fed.toml"],
+    ["federation", "approve", f"{home}/fed.toml", "--folder", f"{home}/site"],
+):
+    app(words, standalone_mode=False)
+print("torch" in sys.modules)
+"""
+    done = python(code, str(tmp_path))
+    assert done.stdout.splitlines()[-1] == "False", done.stderr
+
+
 def test_help_lists_every_command():
     done = python("from gossamer.cli.main import main; main()", "--help", env={"NO_COLOR": "1", "COLUMNS": "100"})
     commands = "demo study import predict evaluate phantom names site federation relay check audit"

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from gossamer.cli.predict import predict
 from gossamer.data.plan import NetworkPlan, Plan
-from gossamer.errors import DataError, EmptyMaskError, ModelFileError, UnreadableImageError, UsageError
+from gossamer.errors import DataError, EmptyMaskError, ModelFileError, StorageError, UnreadableImageError, UsageError
 from gossamer.nets import build_network, parameters_of
 from gossamer.segment.model_file import ModelRecord, write_model
 
@@ -102,6 +102,15 @@ def test_single_bad_image_gives_its_own_error(tmp_path, ct):
     ct.write_bytes(b"not an image")
     done = run("-i", ct, "-o", tmp_path / "out", "-m", model_that_finds(tmp_path / "m", "Parotid_L"))
     assert isinstance(done.exception, UnreadableImageError)
+    assert "GOS-301" not in done.stderr, "what runs the command says it, once"
+
+
+def test_an_output_that_cannot_be_made_says_so_without_its_path(tmp_path, ct):
+    (tmp_path / "Doe").write_bytes(b"")
+    done = run("-i", ct, "-o", tmp_path / "Doe/out", "-m", model_that_finds(tmp_path / "m", "Parotid_L"))
+    assert isinstance(done.exception, StorageError)
+    assert "wanted to make the folder given with -o; found: Not a directory" in str(done.exception)
+    assert "Doe" not in str(done.exception)
 
 
 def test_same_command_again_has_nothing_left_to_do(tmp_path, ct):

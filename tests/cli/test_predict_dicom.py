@@ -8,7 +8,7 @@ from tests.cli.test_predict import ct, model_that_finds, run
 from tests.dicom.phantom_series import write_series
 
 from gossamer.dicom.series.key import series_key
-from gossamer.errors import DataError, EmptyMaskError, UsageError
+from gossamer.errors import DataError, EmptyMaskError, SliceStackError, UnreadableImageError, UsageError
 
 __all__ = ["ct"]
 
@@ -85,9 +85,30 @@ def test_a_refused_series_is_named_and_does_not_end_the_other(tmp_path, dicom):
     assert isinstance(done.exception, DataError)
     assert "wanted 2 predictions; found 1 that failed" in str(done.exception)
     said = " ".join(done.stderr.split())
-    assert f"CT-{series_key(UIDS[1])}: " in said
+    assert f"GOS-310: CT-{series_key(UIDS[1])}: " in said
     assert "mm" in said.split(f"CT-{series_key(UIDS[1])}: ")[1]
     assert [path.name for path in (tmp_path / "out").iterdir()] == [f"CT-{series_key(UIDS[0])}"]
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({}, SliceStackError),
+        ({"ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER"]}, UnreadableImageError),
+        ({"RescaleType": "US"}, UnreadableImageError),
+    ],
+)
+def test_a_series_that_is_refused_alone_ends_with_the_code_of_its_reason(tmp_path, dicom, change, code):
+    """Without a change its third slice is missing."""
+    for path in list((dicom / "Doe/Roe").iterdir()):
+        ds = pydicom.dcmread(path)
+        for keyword, value in change.items():
+            setattr(ds, keyword, value)
+        ds.save_as(path)
+        if not change and path.name.endswith("-2"):
+            path.unlink()
+    done = run("-i", dicom / "Doe/Roe", "-o", tmp_path / "out", "-m", model_that_finds(tmp_path / "m", "Parotid_L"))
+    assert type(done.exception) is code
 
 
 def test_nothing_found_leaves_nothing_and_has_status_3(tmp_path, dicom):
@@ -106,6 +127,7 @@ def test_what_is_done_is_passed_over_and_what_is_stale_is_an_error(tmp_path, dic
     again = run(*arguments)
     assert again.exit_code == 0
     assert "predicted before" in again.stderr
+    assert "Parotid_L\t7.20 ml" in again.stdout
     assert isinstance(run(*arguments, "--smooth", "1").exception, UsageError)
     assert isinstance(run(*arguments, "--format", "seg").exception, UsageError)
     assert path.read_bytes() == before

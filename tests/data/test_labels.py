@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gossamer.data.labels import SIDE_WORDS, LabelSpace, nearest_names, standard_name
+from gossamer.data.labels import SIDE_WORDS, LabelSpace, letters_apart, nearest_names, standard_name
 from gossamer.data.tg263 import STRUCTURES
 from gossamer.errors import UnknownStructureError
 
@@ -124,3 +124,17 @@ def test_pairs_are_the_places_that_a_mirror_swaps():
 def test_a_structure_listed_twice_is_refused():
     with pytest.raises(UnknownStructureError, match="found Liver, LIVER; take the copies out"):
         LabelSpace(("Liver", "LIVER"))
+
+
+@pytest.mark.parametrize(
+    ("name", "apart"),
+    [("Liver", 0), ("Livr", 1), ("Lievr", 1), ("Livver", 1), ("Lover", 1), ("Leber rechts", 0), ("Liverbed", 3)],
+)
+def test_letters_apart_are_the_fewest_changes_to_one_of_the_names(name, apart):
+    assert letters_apart(name, "Liver") == apart
+
+
+def test_two_numbers_are_not_read_as_one():
+    with pytest.raises(UnknownStructureError):
+        standard_name("rib 1 left 1")
+    assert standard_name("rib 11 left") == "Rib11_L"

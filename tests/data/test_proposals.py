@@ -32,6 +32,15 @@ DICOM_RT = Path(__file__).parents[3] / "shared" / "data" / "dicom_rt" / "expecte
         ("VB_T10_1", "VB_T10", "similar"),
         ("thracic wall right", "Chestwall_R", "similar"),  # not Chestwall, which is as like
         ("External Genitalia", "Genitals", "synonym"),
+        ("Llens", "Lens_L", "similar"),  # a side may be written together with its organ
+        ("parotided", "Parotid_R", "similar"),
+        ("opt chiasm", "OpticChiasm", "synonym"),
+        ("Optc Nerve L", "OpticNrv_L", "similar"),
+        ("combined parotid", "Parotids", "similar"),
+        ("Larynx total", "Larynx", "similar"),
+        ("study Cord 2", "SpinalCord", "similar"),
+        ("Rippe 1 links 1", "Rib01_L", "similar"),  # not Rib11_L
+        ("VB_C6-new", "VB_C6", "similar"),
     ],
 )
 def test_known_and_similar_names_are_proposed(name, standard, how):
@@ -62,6 +71,12 @@ def test_known_and_similar_names_are_proposed(name, standard, how):
         "BODY",
         "External",
         "CouchSurface",
+        "L LensPRV",
+        "PRVcord",
+        "Lt Lens Opt",
+        "OPT R cochlea",
+        "globeOPT left",
+        "Optic nerve L OPT",
     ],
 )
 def test_targets_parts_margins_and_helpers_are_never_proposed(name):
@@ -73,6 +88,16 @@ def test_a_side_is_not_guessed(name):
     found = propose(name)
     assert found.standard is None
     assert found.nearest
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["Prostate bed", "prostate & SV", "left parotid ant", "Esophagus_S", "Parotid_L_NOS", "A_ExternalIliac_L", "Lhip"],
+)
+def test_a_word_more_is_no_misspelling(name):
+    """Part of an organ, two organs, or another one."""
+    found = propose(name)
+    assert (found.standard, found.how) == (None, "unknown")
 
 
 def test_an_optic_nerve_is_not_taken_for_something_to_optimise_with():

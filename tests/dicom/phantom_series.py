@@ -16,6 +16,11 @@ def image_uid(k, series_uid=SERIES):
     return f"{series_uid}.{k + 1}"
 
 
+def rename(file, uid):
+    """Give a data set another SOP Instance UID."""
+    file.SOPInstanceUID = uid
+
+
 def distinct_voxels(shape):
     """HU int16 [k, r, c]; each voxel has a value of its own, so that a value says where it came from."""
     return np.arange(np.prod(shape), dtype=np.int16).reshape(shape) - 1000

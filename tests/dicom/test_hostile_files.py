@@ -24,7 +24,8 @@ from gossamer.dicom.deidentify.folder import deidentify_folder
 from gossamer.dicom.deidentify.objects import Treatment
 from gossamer.dicom.deidentify.pseudonyms import Pseudonyms
 from gossamer.dicom.files import headers
-from gossamer.dicom.files.headers import read_header, read_headers
+from gossamer.dicom.files.header import read_header
+from gossamer.dicom.files.headers import read_headers
 from gossamer.dicom.rtstruct.structure_set import read_structure_set
 
 KEY = Pseudonyms(bytes(32))
@@ -192,16 +193,17 @@ def test_uids_and_numbers_that_look_like_paths_lead_nowhere(tmp_path):
         if k is None:
             file.SeriesInstanceUID = "/planted"
 
+    home = tmp_path / "one" / "two" / "three"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of pydicom, on what it is asked to write
-        write_patient(tmp_path / "in", change_ct=astray, change_set=astray)
-        found = dicom_cases(tmp_path / "in", "north", {}, KEY, val_fraction=0.0, seed=0, score_cut=False)
-        done = import_cases(found.cases, tmp_path / "out")
-        given = deidentify_folder(tmp_path / "in", tmp_path / "clean", Treatment(KEY, {}))
+        write_patient(home / "in", change_ct=astray, change_set=astray)
+        found = dicom_cases(home / "in", "north", {}, KEY, val_fraction=0.0, seed=0, score_cut=False)
+        done = import_cases(found.cases, home / "out")
+        given = deidentify_folder(home / "in", home / "clean", Treatment(KEY, {}))
     assert [len(dataset.cases) for dataset in done.datasets] == [1]
     assert [patient.written for patient in given.patients] == [{"CT": 5, "RTSTRUCT": 1}]
-    assert not [path for path in tmp_path.parent.rglob("*planted*") if path != tmp_path]
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["clean", "in", "out"]
+    assert not list(tmp_path.rglob("*planted*"))
+    assert sorted(path.name for path in home.iterdir()) == ["clean", "in", "out"]
 
 
 def test_a_structure_set_that_refers_to_itself_is_read_once(tmp_path):

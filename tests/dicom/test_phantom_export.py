@@ -9,12 +9,14 @@ import pytest
 
 from gossamer.data.phantom import HOSPITALS, draw_patient
 from gossamer.data.proposals import propose
+from gossamer.dicom import phantom_export
 from gossamer.dicom.files.headers import read_headers
 from gossamer.dicom.phantom_export import OWN_NAMES, export_cohort
 from gossamer.dicom.rtstruct.filling import fill_structure
 from gossamer.dicom.rtstruct.structure_set import read_structure_set
+from gossamer.dicom.series.canonical import canonical_image
 from gossamer.dicom.series.find import find_series
-from gossamer.dicom.series.volume import canonical_image, read_volume
+from gossamer.dicom.series.volume import read_volume
 
 
 @pytest.fixture(scope="module")
@@ -42,10 +44,17 @@ def test_every_name_of_a_hospital_s_own_is_a_known_synonym(hospital):
         assert propose(own).standard == standard
 
 
-def test_another_run_gives_the_same_slices(exported, tmp_path):
-    [again, *_] = export_cohort(tmp_path, region="head-neck", patients=1)
-    before = exported["A"] / "patient-001" / "CT-010.dcm"
-    assert (again / "patient-001" / "CT-010.dcm").read_bytes() == before.read_bytes()
+def test_another_run_gives_the_same_slices_and_leaves_none_of_a_former_one(exported, tmp_path, monkeypatch):
+    monkeypatch.setattr(phantom_export, "HOSPITALS", HOSPITALS[:1])
+    before = exported["A"] / "patient-001"
+    former = tmp_path / "A" / "patient-001" / "CT-200.dcm"
+    former.parent.mkdir(parents=True)
+    former.write_bytes((exported["B"] / "patient-001" / "CT-001.dcm").read_bytes())
+    [again] = export_cohort(tmp_path, region="head-neck", patients=1)
+    files = sorted(path.name for path in (again / "patient-001").iterdir())
+    assert files == sorted(path.name for path in before.iterdir())
+    for name in files[:-1]:
+        assert (again / "patient-001" / name).read_bytes() == (before / name).read_bytes()
 
 
 @pytest.mark.skipif(shutil.which("dciodvfy") is None, reason="needs dciodvfy (dicom3tools), which is not installed")

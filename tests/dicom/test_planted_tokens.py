@@ -217,6 +217,7 @@ def gossamer(monkeypatch):
     monkeypatch.setattr(deidentify_folder, "outcomes", here)
     monkeypatch.setattr("gossamer.data.importers.run.outcomes", here)
     monkeypatch.setattr("gossamer.dicom.files.headers.outcomes", here)
+    monkeypatch.setattr("gossamer.dicom.rtstruct.skim.outcomes", here)
     monkeypatch.setattr("os.fsync", lambda _descriptor: None)
     return lambda *arguments: CliRunner().invoke(app, [str(argument) for argument in arguments])
 

@@ -89,6 +89,22 @@ def near_max_gy(solid, along, slope, volume_mm3=30.0):
     return CENTRE_GY + slope * solid.hottest(volume_mm3, along)
 
 
+def near_max_of_boxes_gy(mask, frame, along, slope, volume_mm3=30.0):
+    """The same of a mask as the boxes of its voxels, exactly: layers across the dose are filled from the hottest."""
+    axis = int(np.flatnonzero(ALONG[along])[0])
+    sign = ALONG[along][axis]
+    thick_mm = frame.spacing_mm[axis]
+    voxels = mask.sum(axis=tuple({0, 1, 2} - {axis}))
+    places_mm = sign * np.moveaxis(centres(frame), axis, 0)[:, 0, 0, 2 - axis]  # world points are x, y, z
+    left = volume_mm3
+    for layer in np.argsort(-places_mm):
+        full = voxels[layer] * math.prod(frame.spacing_mm)
+        if full >= left:
+            return CENTRE_GY + slope * (places_mm[layer] + thick_mm / 2 - thick_mm * left / full)
+        left -= full
+    raise ValueError("wanted a mask of at least the volume")
+
+
 def drawn(solid, spacing, shift=(0.0, 0.0, 0.0), half_mm=20.0):
     """Mask of a solid by the centres of voxels, and its frame; the middle of the solid is the world's origin.
 

@@ -15,6 +15,7 @@ from tests.evaluate.solids import (
     linear_dose,
     mean_gy,
     near_max_gy,
+    near_max_of_boxes_gy,
 )
 
 from gossamer.data.dose import DoseGrid
@@ -51,6 +52,8 @@ def test_mean_and_near_maximum_of_a_solid_in_a_linear_dose_are_those_of_geometry
             nearly = near_max_gy(solid, along, SLOPE)
             assert value(histogram, "D0.03cc") == pytest.approx(nearly, rel=0.01)
             assert value(histogram, "D0.03cc") == pytest.approx(nearly, abs=MISPLACED_MM[spacing] * SLOPE)
+            boxes = near_max_of_boxes_gy(mask, frame, along, SLOPE)
+            assert value(histogram, "D0.03cc") == pytest.approx(boxes, rel=0.002), "the rest is the mask's"
             assert histogram.outside_share == 0.0
 
 
@@ -127,6 +130,20 @@ def test_a_structure_smaller_than_the_volume_asked_for_has_no_such_dose():
     assert math.isnan(value(histogram, "D0.03cc"))
     assert value(histogram, "D0.024cc") == pytest.approx(value(histogram, "D_min"))
     assert value(histogram, "D100%") == value(histogram, "D_min") < value(histogram, "D_max")
+
+
+def test_a_single_voxel_has_the_figures_of_its_box():
+    # 3 mm along z, in a dose that grows by 1 Gy a mm there: from 48.5 to 51.5 Gy.
+    frame = Frame.canonical((3, 3, 3), (3.0, 2.0, 2.0), (-3.0, -2.0, -2.0))
+    mask = np.zeros(frame.shape, dtype=bool)
+    mask[1, 1, 1] = True
+    histogram = dose_volume_histogram(mask, frame, linear_dose("head", 1.0))
+    assert histogram.known_cc == pytest.approx(0.012)
+    for text, wanted in (("mean", 50), ("D_max", 51.5), ("D_min", 48.5), ("D25%", 50.75), ("D0.003cc", 50.75)):
+        assert value(histogram, text) == pytest.approx(wanted, abs=0.002)
+    assert value(histogram, "V51Gy") == pytest.approx(100 / 6, abs=0.1)
+    assert value(histogram, "V51Gycc") == pytest.approx(0.002, abs=1e-5)
+    assert math.isnan(value(histogram, "D0.03cc"))
 
 
 def test_a_plateau_gets_its_own_dose():

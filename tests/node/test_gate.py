@@ -7,7 +7,7 @@ import torch
 
 from gossamer.errors import ScheduleError, StorageError
 from gossamer.gossip import Mass, Share, SiteId, build_gossip
-from gossamer.gossip.robust import ClippingGuard
+from gossamer.gossip.clipping import ClippingGuard
 from gossamer.node.agreement import Agreement
 from gossamer.node.events import Judged, PeerJoined, Received, Started, Trained
 from gossamer.node.gate import Gate

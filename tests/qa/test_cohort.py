@@ -15,6 +15,7 @@ from gossamer.data.frame import Frame
 from gossamer.data.image import Image
 from gossamer.qa.cohort import cohort_of, scores, spread
 from gossamer.qa.facts import CaseFacts, OrganFacts, measure, thumbnail_of
+from gossamer.qa.page import hounsfield, millilitres
 
 
 def facts(case, volume_ml=20.0, hu=30.0, *, complete=True, sha256=None, thumbnail=None, organ="Liver"):
@@ -121,3 +122,8 @@ def test_volume_and_hu_are_those_of_the_voxels_and_a_left_organ_on_the_right_is_
     )
     assert found.looks[0] == "Kidney_L lies 44 mm to the right of Kidney_R"
     assert found.notes == ("as imported",)
+
+
+def test_numbers_are_written_as_people_write_them():
+    assert [hounsfield(value) for value in (-0.4, 31.6, -120.2)] == ["0", "32", "\u2212120"]
+    assert [millilitres(value) for value in (0.417, 31.23, 1480.2)] == ["0.42", "31.2", "1,480"]

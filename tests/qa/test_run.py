@@ -12,7 +12,7 @@ from tests.conftest import write_toy_site
 
 from gossamer.data.dataset import Dataset, DatasetWriter
 from gossamer.data.frame import Frame
-from gossamer.data.image import Image, write_nifti
+from gossamer.data.image import Image, read_nifti, write_nifti
 from gossamer.errors import DataError, DatasetError, UsageError
 from gossamer.qa.run import find_datasets, look_at_dataset, look_at_one
 
@@ -55,6 +55,19 @@ def read(path):
     tags = Tags(path.read_text(encoding="utf-8"))
     assert tags.foreign == []
     return " ".join(filter(None, tags.text))
+
+
+def test_a_mask_that_lost_its_voxels_is_named_and_does_not_end_the_others(dataset, tmp_path):
+    first = dataset.cases[0]
+    organ = first.annotated[0]
+    path = dataset.folder / first.id / "segmentations" / f"{organ}.nii.gz"
+    emptied = read_nifti(path)
+    write_nifti(path, np.zeros(emptied.voxels.shape, bool), emptied.frame)
+    report = look_at_dataset(dataset, tmp_path / "out")
+    assert report.failed.keys() == {first.id}
+    assert f"case {first.id}: wanted the mask of {organ}, which is said to be drawn" in report.failed[first.id]
+    assert report.drawn == 2
+    assert report.failed[first.id].split(";")[0] in read(report.index)
 
 
 def test_each_case_has_a_page_with_all_its_structures_and_says_that_it_must_not_leave(dataset, tmp_path):

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from gossamer.runtime.handshakes import failed_handshakes, reason_of
+from gossamer.runtime.handshakes import failed_handshakes, reason_of, refusal_for
 
 
 @pytest.mark.parametrize(
@@ -30,6 +30,28 @@ from gossamer.runtime.handshakes import failed_handshakes, reason_of
 )
 def test_the_reason_is_what_a_person_can_read(line, reason):
     assert reason_of(line) == reason
+
+
+@pytest.mark.parametrize(
+    ("reason", "code"),
+    [
+        ("peer did not return a certificate", "GOS-506"),
+        ("certificate verify failed: self signed certificate in certificate chain", "GOS-506"),
+        ("certificate verify failed: unsuitable certificate purpose", "GOS-506"),
+        ("certificate verify failed: certificate has expired", "GOS-516"),
+        ("certificate verify failed: certificate is not yet valid", "GOS-516"),
+        ("sslv3 alert certificate expired", "GOS-517"),
+        ("tlsv1 alert unknown ca", "GOS-517"),
+        ("http request", "GOS-513"),
+        ("wrong version number", "GOS-513"),
+        ("no shared cipher", "GOS-513"),
+        ("no reason given", "GOS-500"),
+    ],
+)
+def test_a_failed_handshake_has_the_code_of_its_cause(reason, code):
+    refusal = refusal_for(reason)
+    assert refusal.code == code
+    assert reason in str(refusal)
 
 
 def test_lines_are_told_and_everything_is_passed_on(capfd):
@@ -59,9 +81,11 @@ def test_a_listener_that_fails_ends_nothing(capfd):
 
 
 GRPC = """
-import sys, time, grpc, socket
+import socket, ssl, sys, time
+from contextlib import suppress
 from gossamer.runtime.handshakes import failed_handshakes
 from gossamer.transport.identity import new_identity, new_tls_certificate
+import grpc  # after gossamer.transport, which says to it what TLS it speaks
 identity = new_identity("a")
 tls = new_tls_certificate(identity)
 told = []
@@ -75,14 +99,24 @@ with failed_handshakes(told.append):
         caller.sendall(b"GET / HTTP/1.1\\r\\n\\r\\n")
         caller.settimeout(10)
         caller.recv(10)
+    open(sys.argv[1], "wb").write(tls.key_pem + tls.chain_pem)
+    for newest in (ssl.TLSVersion.TLSv1_3, ssl.TLSVersion.TLSv1_2):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode, context.maximum_version = False, ssl.CERT_NONE, newest
+        context.set_alpn_protocols(["h2"])
+        context.load_cert_chain(sys.argv[1])
+        caller = socket.create_connection(("127.0.0.1", port), 10)
+        with caller, suppress(OSError), context.wrap_socket(caller) as speaking:
+            print(speaking.version(), bool(speaking.recv(9)))
     until = time.monotonic() + 10
-    while not told and time.monotonic() < until:
+    while len(told) < 2 and time.monotonic() < until:
         time.sleep(0.01)
     server.stop(0).wait()
 print(told)
 """
 
 
-def test_the_grpc_that_is_installed_says_what_this_listens_for():
-    done = subprocess.run([sys.executable, "-c", GRPC], capture_output=True, text=True, check=True, timeout=120)
-    assert done.stdout == "['http request']\n"
+def test_the_grpc_that_is_installed_says_what_this_listens_for_and_takes_a_member_with_tls_1_3_alone(tmp_path):
+    command = [sys.executable, "-c", GRPC, str(tmp_path / "tls.pem")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+    assert done.stdout.splitlines() == ["TLSv1.3 True", "['http request', 'no shared cipher']"]

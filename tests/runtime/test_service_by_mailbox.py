@@ -47,7 +47,7 @@ class Hospital:
             hello=Hello(protocols=(1,), release="test", federation=self.node.agreement.federation),
             limits=Limits.of(state.params, state.own),
             folder=self.folder / "incoming",
-            on_refusal=lambda who, reason: self.refused.append((who, reason)),
+            on_refusal=lambda who, error: self.refused.append((who, str(error))),
         )
         node = make_node(site, self.node.agreement, state.own, state.params)
         service = SiteService(node, self.new_trainer(site), transport, Journal(self.folder), local_steps=2)

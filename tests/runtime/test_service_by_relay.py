@@ -91,7 +91,7 @@ class Hospital:
             hello=Hello(protocols=(1,), release="test", federation=self.node.agreement.federation),
             limits=Limits.of(state.params, state.own),
             folder=self.folder / "incoming",
-            on_refusal=lambda who, reason: self.refused.append((who, reason)),
+            on_refusal=lambda who, error: self.refused.append((who, str(error))),
         )
         self.states = transport.states
         node = make_node(site, self.node.agreement, state.own, state.params)
@@ -253,7 +253,7 @@ def folders(tmp_path, relay):
 
 def ways(site, federation):
     limits = Limits({"weight": (torch.float32, (10,))}, {})
-    return transport_of(site, federation, limits=limits, folder=site.path / "run", on_refusal=lambda who, reason: None)
+    return transport_of(site, federation, limits=limits, folder=site.path / "run", on_refusal=lambda who, error: None)
 
 
 def test_sites_that_name_a_relay_in_their_settings_meet_there(folders, relay):

@@ -14,14 +14,16 @@ from gossamer.data.image import read_mask, read_nifti
 from gossamer.dicom.files.headers import read_headers
 from gossamer.dicom.rtstruct.filling import fill_structure
 from gossamer.dicom.rtstruct.structure_set import read_structure_set
+from gossamer.dicom.series.canonical import canonical_image, canonical_mask, native_mask
 from gossamer.dicom.series.find import find_series
 from gossamer.dicom.series.key import series_key
-from gossamer.dicom.series.volume import canonical_image, canonical_mask, native_mask, read_volume
-from gossamer.errors import EmptyMaskError, UnreadableImageError, UsageError
+from gossamer.dicom.series.volume import read_volume
+from gossamer.errors import EmptyMaskError, UnreadableImageError
 from gossamer.nets import build_network, parameters_of
 from gossamer.segment.contouring import contour_series, federation_of
 from gossamer.segment.model_file import ModelRecord, read_model, write_model
 from gossamer.segment.output import Grid
+from gossamer.segment.wanted import Wanted
 
 NOW = datetime(2026, 3, 4, 15, 6, 7)
 AXES = np.eye(3)
@@ -68,7 +70,7 @@ def test_structure_set_segmentation_and_nifti_hold_the_same_voxels(tmp_path, mod
     written = {}
     for form in ("rtstruct", "seg", "nifti"):
         (tmp_path / form).mkdir()
-        written[form] = contour_series(series, model, tmp_path / form, form=form, now=NOW)
+        written[form] = contour_series(series, model, tmp_path / form, Wanted(form), now=NOW)
         assert written[form].empty == ("Parotid_R",)
     drawn = drawn_in(written["rtstruct"].path, series)
     assert drawn.keys() == {"Parotid_L", "SpinalCord"}
@@ -91,7 +93,7 @@ def test_structure_set_segmentation_and_nifti_hold_the_same_voxels(tmp_path, mod
 
 def test_a_file_says_which_model_of_whom_drew_it_and_what_was_left_out(tmp_path, model_finding):
     series, model = series_in(tmp_path / "ct"), model_finding("Parotid_L")
-    contoured = contour_series(series, model, tmp_path, form="rtstruct", now=NOW)
+    contoured = contour_series(series, model, tmp_path, Wanted("rtstruct"), now=NOW)
     assert contoured.path == tmp_path / f"RTSTRUCT-{series_key(series.series_uid)}.dcm"
     file = pydicom.dcmread(contoured.path)
     assert file.SOPInstanceUID == contoured.sop_instance_uid
@@ -103,11 +105,11 @@ def test_a_file_says_which_model_of_whom_drew_it_and_what_was_left_out(tmp_path,
 def test_names_longer_than_planning_systems_take_are_shortened_and_said(tmp_path, model_finding):
     structures = ("Glnd_Submandibular_L", "Glnd_Submandibular_R", "Musc_Constrict_S")
     series, model = series_in(tmp_path / "ct"), model_finding(*structures[1:], structures=structures)
-    contoured = contour_series(series, model, tmp_path, form="rtstruct", now=NOW)
+    contoured = contour_series(series, model, tmp_path, Wanted("rtstruct"), now=NOW)
     assert drawn_in(contoured.path, series).keys() == {"Glnd_Submandib_R", "Musc_Constrict_S"}
     assert contoured.empty == ("Glnd_Submandibular_L",)
     assert any("Glnd_Submandibular_R is called Glnd_Submandib_R" in note for note in contoured.notes)
-    seg = contour_series(series, model, tmp_path, form="seg", now=NOW)
+    seg = contour_series(series, model, tmp_path, Wanted("seg"), now=NOW)
     labels = [segment.SegmentLabel for segment in pydicom.dcmread(seg.path).SegmentSequence]
     assert labels == ["Glnd_Submandibular_R", "Musc_Constrict_S"]
 
@@ -117,7 +119,7 @@ def test_where_nothing_is_found_nothing_is_written(tmp_path, model_finding, form
     series, model = series_in(tmp_path / "ct"), model_finding()
     (tmp_path / "out").mkdir()
     with pytest.raises(EmptyMaskError, match="found none of them"):
-        contour_series(series, model, tmp_path / "out", form=form, now=NOW)
+        contour_series(series, model, tmp_path / "out", Wanted(form), now=NOW)
     assert list((tmp_path / "out").iterdir()) == []
 
 
@@ -125,11 +127,8 @@ def test_what_cannot_be_written_is_found_before_the_network_runs(tmp_path, model
     series, model = series_in(tmp_path / "ct", frame_uid=""), model_finding("Parotid_L")
     ran = []
     with pytest.raises(UnreadableImageError, match="Frame of Reference UID"):
-        contour_series(series, model, tmp_path, form="seg", now=NOW, on_window=lambda *done: ran.append(done))
+        contour_series(series, model, tmp_path, Wanted("seg"), now=NOW, on_window=lambda *done: ran.append(done))
     assert not ran
-    for wrong in ({"form": "seg", "smooth_mm": 1.0}, {"form": "rtstruct", "label_map": True}):
-        with pytest.raises(UsageError):
-            contour_series(series, model, tmp_path, now=NOW, **wrong)
 
 
 @pytest.mark.parametrize("chunk", range(4))

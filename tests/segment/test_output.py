@@ -13,7 +13,7 @@ from gossamer.evaluate.predicted import mask_files, read_record
 from gossamer.nets import build_network, parameters_of
 from gossamer.segment.masks import PackedMasks
 from gossamer.segment.model_file import ModelRecord, read_model, write_model
-from gossamer.segment.output import ImageFile, find_images, is_done, write_prediction
+from gossamer.segment.output import ImageFile, find_images, write_prediction
 
 LAS_OBLIQUE = np.array([[1.5, 0.1, 0, -40], [-0.1, 1.5, 0, -60], [0, 0, -3.0, 200], [0, 0, 0, 1]])
 
@@ -114,16 +114,13 @@ def test_full_disk_leaves_no_half_result(tmp_path, source, model, monkeypatch):
     assert list(out.iterdir()) == []
 
 
-def test_case_counts_as_done_only_for_the_same_model_image_and_form(tmp_path, source, model):
+def test_nothing_is_written_where_something_lies(tmp_path, source, model):
+    (tmp_path / "HN-017").mkdir()
+    (tmp_path / "HN-017/ct.nii.gz").write_bytes(b"theirs")
     image = read_nifti(source.path)
-    assert not is_done(tmp_path, source, model, label_map=False)
-    write_prediction(tmp_path, source, image, masks_where(image, Parotid_L=50), model, label_map=False)
-    assert is_done(tmp_path, source, model, label_map=False)
-    with pytest.raises(UsageError, match=r"HN-017.*another -o"):
-        is_done(tmp_path, source, model, label_map=True)
-    nibabel.save(nibabel.Nifti1Image(np.zeros((6, 7, 5), dtype=np.int16), LAS_OBLIQUE), source.path)
-    with pytest.raises(UsageError, match="another model, image or form"):
-        is_done(tmp_path, source, model, label_map=False)
+    with pytest.raises(UsageError, match="HN-017: wanted to write its masks; found that something lies in its place"):
+        write_prediction(tmp_path, source, image, masks_where(image, Parotid_L=50), model, label_map=False)
+    assert (tmp_path / "HN-017/ct.nii.gz").read_bytes() == b"theirs"
 
 
 def test_images_are_found_as_a_file_in_a_folder_and_in_a_dataset(tmp_path):
@@ -133,6 +130,13 @@ def test_images_are_found_as_a_file_in_a_folder_and_in_a_dataset(tmp_path):
     assert [image.case for image in find_images(tmp_path)] == ["a", "b", "case_7"]
     assert [image.case for image in find_images(tmp_path / "case_7/ct.nii.gz")] == ["case_7"]
     assert [image.case for image in find_images(tmp_path / "b.nii.gz")] == ["b"]
+
+
+def test_images_of_an_unfinished_import_and_other_systems_remains_are_passed_over(tmp_path):
+    for name in ("a.nii.gz", "._a.nii.gz", "case_7/ct.nii.gz", ".case_8.unfinished/ct.nii.gz"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    assert [image.case for image in find_images(tmp_path)] == ["a", "case_7"]
 
 
 def test_no_image_or_two_of_one_name_are_refused(tmp_path):

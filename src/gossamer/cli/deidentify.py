@@ -55,6 +55,11 @@ def deidentify(
     out.mkdir(parents=True, exist_ok=True)
     treatment = Treatment(Pseudonyms.kept_in(key), own.names, shift_dates)
     teller = Teller()
+    if own.derived:
+        teller.say(
+            f"{len(own.derived)} structures that the names file derives are not drawn here: an import of what is given "
+            "derives them from ROIs that stay, by their standard names."
+        )
     with teller.task("De-identifying", 1.0) as task:
         found = deidentify_folder(
             folder,

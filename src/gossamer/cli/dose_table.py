@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from gossamer.words import first_few
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -27,17 +29,13 @@ def say_what_is_unknown(effects: Sequence[DoseEffect], doses: Doses, teller: Tel
         if (most := max(_known(e.outside.reference), _known(e.outside.prediction))) > 0
     ]
     for note, cases in doses.notes.items():
-        teller.say(f"{note}: {_listed(cases)}")
+        teller.say(f"{note}: {first_few(cases, NAMED)}")
     for what, names in (
         ("cases without a dose, left out of the dose figures", doses.lacking),
         ("organs lie partly outside the dose grid, where dose is unknown; their figures are of the rest", cut),
     ):
         if names:
-            teller.say(f"{len(names)} {what}: {_listed(names)}")
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
+            teller.say(f"{len(names)} {what}: {first_few(names, NAMED)}")
 
 
 def dose_document(effects: Sequence[DoseEffect], metrics: Sequence[DoseMetric], lacking: Sequence[str]) -> Any:

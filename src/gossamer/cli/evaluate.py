@@ -100,6 +100,8 @@ def evaluate(
 
 
 def _say_what_is_left_out(comparison: Comparison, teller: Teller, *, counted: bool) -> None:
+    from gossamer.words import first_few
+
     treatment = "counted as missed" if counted else "not scored"
     for what, names in (
         (f"cases without a prediction, {treatment}", comparison.not_predicted),
@@ -107,8 +109,7 @@ def _say_what_is_left_out(comparison: Comparison, teller: Teller, *, counted: bo
         ("organs that the predictions do not know, not scored", comparison.unknown_organs),
     ):
         if names:
-            more = f" and {len(names) - 10} more" if len(names) > 10 else ""
-            teller.say(f"{len(names)} {what}: {', '.join(names[:10])}{more}")
+            teller.say(f"{len(names)} {what}: {first_few(names, 10)}")
 
 
 def _document(results: Sequence[OrganResult], comparison: Comparison, metrics: Sequence[str]) -> dict[str, Any]:
@@ -146,17 +147,13 @@ def _document(results: Sequence[OrganResult], comparison: Comparison, metrics: S
 def _print_tables(
     results: Sequence[OrganResult], metrics: Sequence[str], effects: Sequence[DoseEffect], figures: Sequence[DoseMetric]
 ) -> None:
-    from rich.console import Console
     from rich.table import Table
 
+    from gossamer.cli.console import results_console
     from gossamer.cli.dose_table import print_dose_tables
     from gossamer.evaluate.summary import by_organ, overall
 
-    # Not a terminal: as wide as need be, so that no line of a log or a pipe is folded.
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = 200
-
+    console = results_console()
     cases = Table("case", "organ", *metrics, "outcome", box=None)
     for r in results:
         cases.add_row(r.case, r.organ, *(_text(r.score.values[m]) for m in metrics), r.score.outcome)

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
-    from gossamer.data.importers.run import Imported
+    from gossamer.cli.import_table import Report
     from gossamer.data.importers.source import CaseSource
 
 import_app = typer.Typer(
@@ -155,6 +152,7 @@ def dicom(
     of each patient is printed, and written as OUT/<site>-import.json.
     """
     from gossamer.cli.console import Teller
+    from gossamer.cli.import_table import Report
     from gossamer.data.importers.naming import NamesFile, read_names_file
     from gossamer.dicom.cases import dicom_cases
     from gossamer.dicom.deidentify.pseudonyms import Pseudonyms
@@ -188,30 +186,6 @@ def dicom(
     _import(found.cases, out, public=False, max_set_aside=max_set_aside, workers=workers, json=json, report=report)
 
 
-@dataclass(frozen=True)
-class Report:
-    """A report patient by patient, written beside the dataset; it holds no text of the hospital's, and no path.
-
-    Attributes:
-        path: of the JSON file.
-        files: what is to be said of the files.
-    """
-
-    path: Path
-    files: Mapping[str, Any]
-
-    def write(self, imported: Imported) -> None:
-        """Write what became of each patient, whether or not the import ends well."""
-        from json import dumps
-
-        from gossamer.atomic import write_atomically
-
-        document = {**_summary(imported), "cases": _cases_of(imported), **self.files}
-        for site in document["sites"]:
-            del site["folder"]  # may be named after anything
-        write_atomically(self.path, dumps(document, indent=1) + "\n")
-
-
 def _own_names(path: Path | None) -> dict[str, str]:
     from gossamer.data.importers.naming import read_names
 
@@ -230,7 +204,9 @@ def _import(
 ) -> None:
     """Import the cases, sum up, if wanted patient by patient, and end with the error of the sites that failed."""
     from gossamer.cli.console import Teller
+    from gossamer.cli.import_table import cases_were, say_same_ct, show, show_json
     from gossamer.data.importers.run import import_cases
+    from gossamer.errors import DatasetError
 
     with Teller().task("Importing cases", len(cases)) as task:
         imported = import_cases(
@@ -242,125 +218,18 @@ def _import(
             on_case=lambda case_id: task.advance(1, case_id),
         )
     if imported.kept and not imported.written and not imported.failed:
-        Teller().say(f"Nothing to do: {_cases(imported.kept)} imported before.")
+        Teller().say(f"Nothing to do: {cases_were(imported.kept)} imported before.")
     elif imported.kept:
-        Teller().say(f"Went on: {_cases(imported.kept)} imported before, {imported.written} now.")
+        Teller().say(f"Went on: {cases_were(imported.kept)} imported before, {imported.written} now.")
     if report:
         report.write(imported)
-    _show(imported, json, report)
-    _say_same_ct(imported)
+    (show_json if json else show)(imported, report)
+    say_same_ct(imported)
     if imported.failed:
         first = next(iter(imported.failed.values()))
         raise type(first)("\n".join(str(error) for error in imported.failed.values()))
     if not imported.datasets:
-        from gossamer.errors import DatasetError
-
         raise DatasetError(
             "wanted at least one case to import; found that all were left out; name structures in a file for --names "
             "(gossamer names suggest)"
         )
-
-
-def _cases(count: int) -> str:
-    return "1 case was" if count == 1 else f"{count} cases were"
-
-
-def _say_same_ct(imported: Imported) -> None:
-    """Patients whose CTs are equal to the voxel; worse where one of them trains and another is to be scored."""
-    from gossamer.cli.console import Teller
-
-    for same in _same_ct(imported):
-        splits = {case["split"] for case in same}
-        worse = ", of which some train and some are to be scored" if len(splits) > 1 else ""
-        listed = ", ".join(f"{case['case']} ({case['split']})" for case in same)
-        Teller().say(f"The same CT, voxel for voxel, in {len(same)} cases{worse}: {listed}. One patient twice?")
-
-
-def _same_ct(imported: Imported) -> list[list[dict[str, str]]]:
-    from gossamer.data.second_look import same_ct
-
-    sites = {id(case): dataset.site for dataset in imported.datasets for case in dataset.cases}
-    groups = same_ct(case for dataset in imported.datasets for case in dataset.cases)
-    return [[{"site": sites[id(case)], "case": case.id, "split": case.split} for case in same] for same in groups]
-
-
-def _show(imported: Imported, as_json: bool, report: Report | None) -> None:
-    from json import dumps
-
-    from rich.table import Table
-
-    from gossamer.cli.console import results_console
-
-    if as_json:
-        typer.echo(
-            dumps(_summary(imported) | ({"cases": _cases_of(imported), **report.files} if report else {}), indent=1)
-        )
-        return
-    console = results_console()
-    if report:
-        console.print(_table_of_cases(imported))
-    grid = Table("site", "train", "val", "test", "drawn in patients (to be scored in)", "set aside")
-    for site in _summary(imported)["sites"]:
-        drawn = ", ".join(f"{name} {n['drawn']} ({n['complete']})" for name, n in site["structures"].items())
-        grid.add_row(
-            site["site"], *(str(site[split]) for split in ("train", "val", "test")), drawn, str(len(site["set_aside"]))
-        )
-    console.print(grid)
-    for dataset in imported.datasets:
-        for bad in dataset.set_aside:
-            console.print(f"Set aside at site {dataset.site}: {bad.case}: {bad.reason}", markup=False, soft_wrap=True)
-    if imported.left_out and not report:
-        console.print(f"{_cases(len(imported.left_out))} left out by the rules of the data set; --json says why.")
-    for left in imported.left_out if report else ():
-        console.print(f"Left out: {left.case}: {left.reason}", markup=False, soft_wrap=True)
-
-
-def _table_of_cases(imported: Imported) -> Table:
-    from rich.table import Table
-
-    grid = Table("case", "split", "drawn", "to be looked at")
-    for case in _cases_of(imported):
-        grid.add_row(case["case"], case["split"], ", ".join(case["drawn"]), "\n".join(case["notes"]))
-    return grid
-
-
-def _cases_of(imported: Imported) -> list[dict[str, Any]]:
-    return [
-        {
-            "site": dataset.site,
-            "case": case.id,
-            "split": case.split,
-            "drawn": list(case.annotated),
-            "complete": list(case.complete),
-            "notes": list(case.notes),
-        }
-        for dataset in imported.datasets
-        for case in dataset.cases
-    ]
-
-
-def _summary(imported: Imported) -> dict[str, Any]:
-    return {
-        "sites": [
-            {
-                "site": dataset.site,
-                "folder": str(dataset.folder),
-                "sha256": dataset.sha256,
-                **{split: sum(case.split == split for case in dataset.cases) for split in ("train", "val", "test")},
-                "structures": {
-                    name: {
-                        "drawn": sum(name in case.annotated for case in dataset.cases),
-                        "complete": sum(name in case.complete for case in dataset.cases),
-                    }
-                    for name in dataset.structures
-                },
-                "set_aside": [bad.model_dump() for bad in dataset.set_aside],
-            }
-            for dataset in imported.datasets
-        ],
-        "left_out": [case.model_dump() for case in imported.left_out],
-        "same_ct": _same_ct(imported),
-        "failed": {site: str(error) for site, error in imported.failed.items()},
-        "kept": imported.kept,
-        "written": imported.written,
-    }

@@ -33,10 +33,16 @@ def check(pacs_file: PacsFile = Path("pacs.toml")) -> None:
     """Ask the PACS for a sign of life, and for the right to search."""
     from time import monotonic
 
+    settings, pacs = _opened(pacs_file)
     began = monotonic()
-    with _opened(pacs_file)[1] as pacs:
+    with pacs:
         answered = pacs.check()
     typer.echo(f"The PACS answers to {answered}, in {monotonic() - began:.2f} s.")
+    typer.echo(
+        "The line is plain text: anyone on the way can read and change patients' data."
+        if settings.is_plain
+        else "The line is encrypted by TLS, and the PACS's certificate is trusted."
+    )
 
 
 @pacs_app.command()
@@ -104,9 +110,12 @@ def push(
     """Store DICOM files in the PACS, as they are. A file that it has already is no error."""
     from gossamer.cli.console import Teller
     from gossamer.dicom.files.open_file import files_below
+    from gossamer.errors import UsageError
 
     paths = [path for given in files for path in (sorted(files_below(given)) if given.is_dir() else [given])]
-    with _opened(pacs_file)[1] as pacs, Teller().task("Storing", max(1, len(paths))) as task:
+    if not paths:
+        raise UsageError("wanted DICOM files to store; found none in what was given; is it the right folder?")
+    with _opened(pacs_file)[1] as pacs, Teller().task("Storing", len(paths)) as task:
         warned = pacs.store(paths, lambda _done, _of: task.advance(1))
     typer.echo(f"{len(paths)} files stored" + (f", {warned} of them changed by the PACS" if warned else ""))
 
@@ -156,8 +165,9 @@ def watch(
         )
         if not once:
             the_watch.run(interval)
+        began_s = time.time()
         the_watch.run_once(interval)
-        _sum_up(state.counts())
+        _sum_up(state.counts(), failed_now=state.counts(began_s)["failed"])
 
 
 def _opened(path: Path) -> tuple[PacsSettings, Pacs]:
@@ -180,7 +190,7 @@ def _find(pacs: Pacs, query: Query, *, with_structure_sets: bool) -> list[Series
 
 def _fetch_all(pacs: Pacs, found: list[SeriesAtPacs], out: Path, teller: Teller) -> None:
     """Fetch series, and end with an error if some did not come; the others are there."""
-    from gossamer.errors import NotFetchedError
+    from gossamer.errors import NotFetchedError, PacsAwayError, PacsError, PacsRefusedError
 
     out.mkdir(parents=True, exist_ok=True)
     failed = 0
@@ -193,7 +203,9 @@ def _fetch_all(pacs: Pacs, found: list[SeriesAtPacs], out: Path, teller: Teller)
                 continue
             try:
                 images = pacs.fetch(series, folder, lambda _done, of: task.advance(1 / of))
-            except NotFetchedError as error:
+            except (PacsAwayError, PacsRefusedError):
+                raise
+            except PacsError as error:
                 failed += 1
                 teller.say(f"{error.code}: {error}")
                 continue
@@ -210,14 +222,15 @@ def _contour_by(model: Model, held: frozenset[Name], teller: Teller) -> Callable
     from gossamer.dicom.files.headers import read_headers
     from gossamer.dicom.series.find import find_series
     from gossamer.dicom.series.key import series_key
-    from gossamer.errors import GeometryMismatchError, UnlikeCtError, UnreadableImageError
+    from gossamer.errors import UnlikeCtError, UnreadableImageError
     from gossamer.segment.contouring import contour_series
+    from gossamer.segment.wanted import Wanted
 
     def contour(folder: Path) -> Path:
-        found = find_series(read_headers(folder).headers)
+        found = find_series(read_headers(folder, workers=1).headers)
         if not found.series:
             if found.refused:
-                raise GeometryMismatchError(found.refused[0].reason)
+                raise found.refused[0].error
             raise UnreadableImageError("wanted a CT series; found no image of one; contour it by hand")
         [series, *_] = found.series
         folder_out = folder.with_name("contoured")
@@ -228,7 +241,7 @@ def _contour_by(model: Model, held: frozenset[Name], teller: Teller) -> Callable
                 series,
                 model,
                 folder_out,
-                form="rtstruct",
+                Wanted("rtstruct"),
                 now=datetime.now(),
                 on_window=lambda _done, total: task.advance(1 / total),
             )
@@ -246,13 +259,15 @@ def _contour_by(model: Model, held: frozenset[Name], teller: Teller) -> Callable
     return contour
 
 
-def _sum_up(counts: dict[str, int]) -> None:
+def _sum_up(counts: dict[str, int], *, failed_now: int) -> None:
+    """Say what stands in the state, and end with an error if a series of this run failed or waits for another try."""
     from gossamer.errors import DataError
 
     typer.echo(
-        f"In all {counts['done']} series contoured, {counts['there']} had been before, {counts['failed']} given up."
+        f"In all {counts['done']} series contoured, {counts['there']} had been before, {counts['held']} held back, "
+        f"{counts['failed']} given up."
     )
-    if missed := counts["trying"] + counts["failed"]:
+    if missed := counts["trying"] + failed_now:
         raise DataError(
             f"wanted all new series contoured; found {missed} that failed, with reasons above; run the same command "
             "again, or contour them by hand"

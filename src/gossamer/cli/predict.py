@@ -16,10 +16,11 @@ if TYPE_CHECKING:
     from gossamer.cli.console import Teller
     from gossamer.errors import DataError
     from gossamer.evaluate.predicted import PredictionRecord
-    from gossamer.segment.contouring import Form
+    from gossamer.segment.finished import Source
     from gossamer.segment.model_file import Model
     from gossamer.segment.output import ImageFile
-    from gossamer.segment.series_output import SeriesSource, Wanted
+    from gossamer.segment.series_output import SeriesSource
+    from gossamer.segment.wanted import Form, Wanted
 
 FORMATS = ("rtstruct", "seg", "nifti")
 
@@ -86,22 +87,30 @@ class _Run:
     failed: list[DataError] = field(default_factory=list)
     cases: int = 0
 
-    def start(self) -> Model:
+    def start(self, cases: int) -> Model:
         """Read the model and say what it is; make the output's folder."""
+        from gossamer.atomic import storage_error
+
+        self.cases = cases
         model = self.read()
         self.teller.say(f"Model {model.sha256[:12]}: {len(model.plan.structures)} structures. {model.intended_use}")
-        self.output.mkdir(parents=True, exist_ok=True)
+        try:
+            self.output.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise storage_error(error, "wanted to make the folder given with -o") from error
         return model
 
-    def try_one(self, case: str, is_done: bool, predict_it: Callable[[], PredictionRecord]) -> None:
-        """Predict a case unless it is done, and tell how it went."""
+    def try_one(self, source: Source, model: Model, wanted: Wanted, predict_it: Callable[[], PredictionRecord]) -> None:
+        """Predict a case unless that was done before, and tell how it went."""
         from gossamer.errors import DataError
+        from gossamer.segment.finished import finished_record
 
-        self.cases += 1
-        if is_done:
-            self.teller.say(f"{case}: predicted before by this model; passed over")
-            return
+        case = source.case
         try:
+            if finished := finished_record(self.output, source, model, wanted):
+                self.records[case] = finished
+                self.teller.say(f"{case}: predicted before by this model; passed over")
+                return
             record = self.records[case] = predict_it()
         except DataError as error:
             self.fail(error, case)
@@ -118,7 +127,8 @@ class _Run:
 
     def fail(self, error: DataError, case: str) -> None:
         self.failed.append(error)
-        self.teller.say(f"{error.code}: {error}" if case in str(error) else f"{error.code}: {case}: {error}")
+        if self.cases > 1:  # of a single one the command's own error says it
+            self.teller.say(f"{error.code}: {error}" if case in str(error) else f"{error.code}: {case}: {error}")
 
     def raise_failed(self) -> None:
         from gossamer.errors import DataError
@@ -134,12 +144,11 @@ class _Run:
 
 def _predict_images(run: _Run, images: Sequence[ImageFile], *, label_map: bool) -> None:
     """Predict CTs as NIfTI."""
-    from gossamer.segment.output import is_done
+    from gossamer.segment.wanted import Wanted
 
-    model = run.start()
+    model, wanted = run.start(len(images)), Wanted(label_map=label_map)
     for image in images:
-        done = is_done(run.output, image, model, label_map=label_map)
-        run.try_one(image.case, done, partial(_predict_image, image, run, model, label_map=label_map))
+        run.try_one(image, model, wanted, partial(_predict_image, image, run, model, label_map=label_map))
 
 
 def _predict_image(source: ImageFile, run: _Run, model: Model, *, label_map: bool) -> PredictionRecord:
@@ -157,24 +166,20 @@ def _predict_image(source: ImageFile, run: _Run, model: Model, *, label_map: boo
 
 def _predict_series(run: _Run, folder: Path, form: str, *, smooth_mm: float, label_map: bool) -> None:
     """Predict the DICOM series in a folder."""
-    from gossamer.errors import DataError
-    from gossamer.segment.contouring import check_asked
-    from gossamer.segment.series_output import Wanted, find_sources, is_series_done
+    from gossamer.segment.series_output import find_sources
+    from gossamer.segment.wanted import Wanted
 
     wanted = Wanted(cast("Form", form), smooth_mm, label_map)
-    check_asked(wanted.form, smooth_mm=smooth_mm, label_map=label_map)
     with run.teller.task("Headers", total=1.0) as task:
-        found = find_sources(folder, lambda _done, of: task.advance(1 / of))
-    model = run.start()
+        found = find_sources(folder, workers=1, on_file=lambda _done, of: task.advance(1 / of))
+    model = run.start(len(found.refused) + len(found.sources))
     for line in found.unreadable:
         run.teller.say(f"A file was left out: {line}")
-    for case, reason in found.refused:
-        run.cases += 1
-        run.fail(DataError(reason), case)
+    for case, error in found.refused:
+        run.fail(error, case)
     for source in found.sources:
         run.teller.say(f"{source.case}: {len(source.series.slices)} slices")
-        done = is_series_done(run.output, source, model, wanted)
-        run.try_one(source.case, done, partial(_contour, source, run, model, wanted))
+        run.try_one(source, model, wanted, partial(_contour, source, run, model, wanted))
 
 
 def _contour(source: SeriesSource, run: _Run, model: Model, wanted: Wanted) -> PredictionRecord:

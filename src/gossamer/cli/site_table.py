@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gossamer.runtime.site_folder import expiry_of
-from gossamer.runtime.status import SiteStatus, ago
+from gossamer.runtime.status import PeerStatus, SiteStatus, ago
 from gossamer.study.numerals import megabytes
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def status_table(status: SiteStatus) -> Table:
         agreed = "has the model" if peer.finished else "yes" if peer.agreed else "joined" if peer.joined else "no"
         table.add_row(
             Text(peer.site),
-            "up" if peer.reachable else "refused" if peer.refusal else "down",
+            _line(peer),
             ago(peer.since),
             agreed,
             "–" if peer.round_index is None else str(peer.round_index + 1),
@@ -37,12 +37,18 @@ def status_table(status: SiteStatus) -> Table:
             megabytes(peer.bytes_sent),
             megabytes(peer.bytes_received),
         )
-    notes = [f"{peer.site}: {peer.refusal}" for peer in status.peers if peer.refusal]
+    notes = [f"{peer.site} ({peer.refusal_code}): {peer.refusal}" for peer in status.peers if peer.refusal]
     if warning := expiry_of(status.certificate_ends, status.at):
         notes.append(warning)
     table.caption = "\n".join(notes) or None
     table.caption_justify = "left"
     return table
+
+
+def _line(peer: PeerStatus) -> str:
+    if peer.reachable:
+        return "up"
+    return f"down, {peer.refusal_code}" if peer.refusal else "down"
 
 
 def _headline(status: SiteStatus) -> str:

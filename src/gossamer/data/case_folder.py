@@ -6,14 +6,13 @@
              /segmentations/<structure>.nii.gz
              /case.json                      what is known of it; how an interrupted import finds its way
 
-The folder appears by one rename, when all of it is on disk: whatever is there is whole. Not drawn is not absent: a
+The folder is a ``whole_folder``: whatever is there is whole. Not drawn is not absent: a
 structure without a mask is unknown in this patient, so a mask that is there holds at least one voxel.
 """
 
 from __future__ import annotations
 
 import hashlib
-import shutil
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from typing import Any
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from gossamer.atomic import flush_folder, storage_error, write_atomically
+from gossamer.atomic import whole_folder, write_atomically
 from gossamer.data.description import DESCRIPTION_FILE, Case, Split, require_safe_id
 from gossamer.data.image import Image, write_nifti
 from gossamer.data.labels import require_standard_name
@@ -43,11 +42,6 @@ class CaseRecord(BaseModel):
 def mask_file(structure: str) -> str:
     """Where a structure's mask lies in a case's folder."""
     return f"segmentations/{structure}.nii.gz"
-
-
-def unfinished_folder(place: Path) -> Path:
-    """Where the folder ``place`` grows until it is whole; who is killed meanwhile leaves it there."""
-    return place.with_name(f".{place.name}.unfinished")
 
 
 def read_finished_case(place: Path, made_from: str) -> Case | None:
@@ -99,13 +93,11 @@ def write_case(
     """
     require_safe_id(place.name)
     _check(place.name, image, masks, complete)
-    unfinished = unfinished_folder(place)
-    try:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        (unfinished / "segmentations").mkdir(parents=True)
-        write_nifti(unfinished / IMAGE_FILE, image.voxels, image.frame)
+    with whole_folder(place, f"wanted to write case {place.name}", replace=True) as folder:
+        (folder / "segmentations").mkdir()
+        write_nifti(folder / IMAGE_FILE, image.voxels, image.frame)
         for name, mask in masks.items():
-            write_nifti(unfinished / mask_file(name), mask.astype(bool), image.frame)
+            write_nifti(folder / mask_file(name), mask.astype(bool), image.frame)
         files = (IMAGE_FILE, *map(mask_file, masks))
         case = Case(
             id=place.name,
@@ -115,19 +107,11 @@ def write_case(
             shape=image.frame.shape,
             spacing_mm=image.frame.spacing_mm,
             notes=tuple(notes),
-            sha256={file: file_sha256(unfinished / file) for file in files},
+            sha256={file: file_sha256(folder / file) for file in files},
         )
         record = CaseRecord(made_from=made_from, case=case)
-        write_atomically(unfinished / "case.json", record.model_dump_json(indent=1) + "\n")
+        write_atomically(folder / "case.json", record.model_dump_json(indent=1) + "\n")
         (place.parent / DESCRIPTION_FILE).unlink(missing_ok=True)
-        if place.exists():
-            shutil.rmtree(place)
-        unfinished.rename(place)
-        flush_folder(place.parent)
-    except OSError as error:
-        raise storage_error(error, f"wanted to write case {place.name}") from error
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)  # of a case that could not be written; a full disk needs the room
     return case
 
 

@@ -18,15 +18,19 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import reduce
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gossamer.data.dataset import Dataset
-from gossamer.data.description import Case
 from gossamer.errors import DataError, PlanError
 from gossamer.units import ZYX, ShapeZYX
+
+if (
+    TYPE_CHECKING
+):  # reading files brings nibabel and pydicom; a federation file, whose rules come from here, needs neither
+    from gossamer.data.dataset import Dataset
+    from gossamer.data.description import Case
 
 HU_LOWEST, HU_HIGHEST = -1024, 3071
 """The 12 bits of CT; what lies beyond is counted at the ends."""

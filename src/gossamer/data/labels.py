@@ -16,7 +16,7 @@ from gossamer.data.tg263 import STRUCTURES
 from gossamer.errors import UnknownStructureError
 
 SIDE_WORDS = {
-    "L": "l lt left li links linke linker linkes gauche g izquierda izquierdo izq sinistra sinistro sin sx",
+    "L": "l lt lf left li links linke linker linkes gauche g izquierda izquierdo izq sinistra sinistro sin sx",
     "R": "r rt right re rechts rechte rechter rechtes droite droit d dte derecha derecho der dcha destra destro dx",
 }
 """How a side is written in English, German and Dutch, French, Spanish and Italian."""
@@ -31,6 +31,9 @@ _WORD = re.compile(r"[A-Z]+(?![a-z])\d*|[A-Z]?[a-z]+\d*|\d+|[~^!+]")
 
 So do the marks by which TG-263 tells a part or a variant (``Lung~_L``) from the whole organ.
 """
+
+_BETWEEN_WORDS = re.compile(r"(?<!\d) | (?!\d)")
+"""Not between two numbers: a first rib that was drawn again (``rib 1 left 1``) is not the eleventh."""
 
 _Key = tuple[str, frozenset[str]]
 """Words without those for a side, and the sides found."""
@@ -127,6 +130,41 @@ def nearest_names(name: str) -> tuple[str, ...]:
     return tuple(found)[:4]
 
 
+def letters_apart(name: str, standard: str) -> int:
+    """How many letters turn ``name`` into one of the names of a structure, sides apart.
+
+    A letter is put in, left out or exchanged, or two neighbours change places (optimal string alignment distance).
+
+    Args:
+        name: as a hospital writes it.
+        standard: of the table.
+    """
+    written, *_ = _keys(name)
+    return min(_edits(written[0], words) for words in _words_of()[standard])
+
+
+@cache
+def _words_of() -> dict[str, list[str]]:
+    """The words of each structure's names, written together in their order."""
+    words: dict[str, list[str]] = {}
+    for row in STRUCTURES.values():
+        words[row.name] = list(dict.fromkeys(_keys(other)[0][0] for other in (row.root, *row.synonyms)))
+    return words
+
+
+def _edits(one: str, other: str) -> int:
+    before: list[int] = []
+    row = list(range(len(other) + 1))
+    for i, letter in enumerate(one, start=1):
+        before, last, row = row, before, [i]
+        for j, wanted in enumerate(other, start=1):
+            fewest = min(before[j] + 1, row[j - 1] + 1, before[j - 1] + (letter != wanted))
+            if last and j > 1 and one[i - 2] == wanted and letter == other[j - 2]:
+                fewest = min(fewest, last[j - 2] + 1)
+            row.append(fewest)
+    return row[-1]
+
+
 @cache
 def _known() -> dict[_Key, str]:
     """Standard names by all keys they are known under."""
@@ -145,4 +183,4 @@ def _keys(name: str) -> tuple[_Key, ...]:
     words = [word.lower() for word in _WORD.findall(plain)]
     sides = frozenset(_SIDE_OF_WORD[word] for word in words if word in _SIDE_OF_WORD)
     rest = [word for word in words if word not in _SIDE_OF_WORD]
-    return ("".join(rest), sides), (" ".join(sorted(rest)), sides)
+    return (_BETWEEN_WORDS.sub("", " ".join(rest)), sides), (" ".join(sorted(rest)), sides)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from gossamer.data.image import Image
 from gossamer.data.tg263 import STRUCTURES
 
-BODY_HU = -300.0
+DENSE_HU = -300.0
 """Soft tissue and bone are above; lung, air and most of the couch below."""
 
 TOLERANCE_MM = 10.0
@@ -58,7 +58,7 @@ def _left_of(one: NDArray[np.bool_], other: NDArray[np.bool_], image: Image) -> 
 def _left_of_middle(mask: NDArray[np.bool_], image: Image) -> float:
     """How far a mask's middle lies to the left of the body's in the same slices, in mm; 0 where no body is found."""
     slices = np.flatnonzero(mask.any(axis=(1, 2)))
-    body = image.voxels[slices[0] : slices[-1] + 1] > BODY_HU
+    body = image.voxels[slices[0] : slices[-1] + 1] > DENSE_HU
     if not body.any():
         return 0.0
     return float((_middle_x(mask) - _middle_x(body)) * image.frame.spacing_mm[2])

@@ -7,7 +7,7 @@ Layout, one folder per (preparation, dataset)::
                             /centres.npy   int16 [n, 4]: structure c and a voxel (z, y, x) inside it
                             /case.json     what else is known of the case; written last
 
-A case's folder appears by one rename, when all of it is on the disk: whatever is there is whole, and preparing again
+A case's folder is a ``whole_folder``: whatever is there is whole, and preparing again
 goes on where it stopped. The key is made of what the files depend on (dataset, spacing, structures), not of the whole
 plan: another network or patch reads the same cache.
 """
@@ -16,8 +16,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -28,7 +26,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gossamer.atomic import flush_folder, storage_error, write_atomically
+from gossamer.atomic import whole_folder
 from gossamer.data.dataset import Dataset
 from gossamer.data.description import MAX_SET_ASIDE, Case, SetAside, require_few_set_aside
 from gossamer.data.network_input import body_box, body_centre_yx
@@ -262,18 +260,11 @@ def write_prepared_case(
         "voxels": [int(np.count_nonzero(_bit(labels, c))) for c in range(len(annotated))],
         "centre_yx": body_centre_yx(arrays["image"]),
     }
-    unfinished = place.with_name(f".{place.name}.unfinished")
     size_mib = sum(array.nbytes for array in arrays.values()) / 2**20
-    try:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        unfinished.mkdir(parents=True)
+    with whole_folder(place, f"wanted {size_mib:.1f} MiB for one more prepared case") as folder:
         for name, array in arrays.items():
-            _write_array(unfinished / f"{name}.npy", array)
-        write_atomically(unfinished / "case.json", json.dumps(facts))
-        unfinished.rename(place)
-        flush_folder(place.parent)
-    except OSError as error:
-        raise storage_error(error, f"wanted {size_mib:.1f} MiB for one more prepared case") from error
+            np.save(folder / f"{name}.npy", array, allow_pickle=False)
+        (folder / "case.json").write_text(json.dumps(facts), encoding="utf-8")
 
 
 def read_prepared_case(place: Path) -> PreparedCase:
@@ -307,13 +298,6 @@ def _write_dataset_case(place: Path, dataset: Dataset, case: Case, plan: Plan) -
 def _opened(path: Path) -> NDArray[Any]:
     array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
     return array
-
-
-def _write_array(path: Path, array: NDArray[Any]) -> None:
-    with path.open("wb") as file:
-        np.save(file, array, allow_pickle=False)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _bit(labels: NDArray[Any], structure: int) -> NDArray[Any]:

@@ -54,16 +54,18 @@ class Structure:
 # A row is "name: synonyms", over several lines as long as they end with a comma; "_*" stands for both sides.
 _TABLE = {
     "head and neck": """
-        A_Carotid_*: carotid, carotid artery, common carotid artery, Halsschlagader, artère carotide, arteria carotide
+        A_Carotid_*: carotid, carotid artery, carotid vessel, carotid vessels, common carotid artery,
+            Halsschlagader, artère carotide, arteria carotide
         Arytenoid_*: arytenoid cartilage, Aryknorpel, Stellknorpel, aryténoïde, aritenoides, aritenoide, bekerkraakbeen
         Bone_Hyoid: hyoid, hyoid bone, Zungenbein, os hyoïde, hueso hioides, osso ioide, tongbeen
         Bone_Mandible: mandible, mandibula, lower jaw, jaw bone, Unterkiefer, mandibule, mandíbula, mandibola, onderkaak
         Bone_Temporal_*: temporal bone, os temporale, Schläfenbein, os temporal, hueso temporal, osso temporale,
             slaapbeen
-        BrachialPlex_*: brachial plexus, Plexus brachialis, plexus brachial, plexo braquial, plesso brachiale
+        BrachialPlex_*: brachial plexus, brach plex, brach plexus, Plexus brachialis, plexus brachial, plexo braquial,
+            plesso brachiale
         BrachialPlexs: brachial plexuses, both brachial plexus
         Brain: cerebrum and cerebellum, whole brain, Gehirn, Hirn, encéphale, cerveau, encéfalo, cervello, hersenen
-        Brainstem: brain stem, Hirnstamm, tronc cérébral, tronco cerebral, tronco encefálico, hersenstam,
+        Brainstem: brain stem, b stem, Hirnstamm, tronc cérébral, tronc, tronco cerebral, tronco encefálico, hersenstam,
             truncus cerebri
         Cavity_Nasal: nasal cavity, cavum nasi, Nasenhöhle, cavité nasale, fosses nasales, cavidad nasal, cavità nasale,
             neusholte
@@ -82,46 +84,65 @@ _TABLE = {
         Glnd_Subling_*: sublingual gland, sublingual, Glandula sublingualis, Unterzungenspeicheldrüse,
             glande sublinguale,
             glándula sublingual, ghiandola sottolinguale, ondertongspeekselklier
-        Glnd_Submand_*: submandibular gland, submandibular, submand, submand gland, SMG, Glandula submandibularis,
+        Glnd_Submand_*: submandibular gland, submandibular, submand, submand gland, submandib,
+            submandib gland, submand gl, submandibular gl, submandibular gld, submnd salv, SM gland, SMG,
+            Glandula submandibularis,
             Unterkieferspeicheldrüse, glande submandibulaire, glande sous maxillaire, glándula submandibular,
             ghiandola sottomandibolare, submandibulaire klier
         Glnd_Submands: submandibular glands, submandibulars
-        Glnd_Thyroid: thyroid, thyroid gland, Schilddrüse, Schilddruese, thyroïde, glande thyroïde, tiroides, tiroide,
+        Glnd_Thyroid: thyroid, thyroid gland, thyroid gl, Schilddrüse, Schilddruese, thyroïde, glande thyroïde,
+            tiroides, tiroide,
             schildklier
-        Glottis: glottic area, glottic larynx, glotte, glotis, glottide, Stimmritze
+        Glottis: glottic area, glottic larynx, larynx glot, glotte, glotis, glottide, Stimmritze
         Hippocampus_*: Hippokampus, hippocampe, hipocampo, ippocampo
         Hippocampi: both hippocampi, hippocampus bilateral
-        Joint_TM_*: TM joint, TMJ, temporomandibular joint, Kiefergelenk, articulation temporo mandibulaire, ATM,
+        Joint_TM_*: TM joint, TMJ, TMJoint, temporomandibular joint, Kiefergelenk, articulation temporo mandibulaire,
+            ATM,
             kaakgewricht
         Larynx: voice box, Kehlkopf, laringe, strottenhoofd
-        Larynx_SG: supraglottic larynx, supraglottis, larynx supraglottic, supraglottique
+        Larynx_SG: supraglottic larynx, SG larynx, supraglottis, larynx supragl, larynx supraglottic, supraglottique
         Lens_*: eye lens, lens of eye, Linse, Augenlinse, cristallin, cristalino, cristallino, ooglens
         Lips: lip, Lippen, lèvres, labios, labbra
         Lobe_Frontal_*: frontal lobe, Frontallappen, Stirnlappen, lobe frontal, lóbulo frontal, lobo frontale,
             frontaalkwab
-        Lobe_Temporal_*: temporal lobe, Temporallappen, Schläfenlappen, lobe temporal, lóbulo temporal, lobo temporale,
+        Lobe_Temporal_*: temporal lobe, temp lobe, Temporallappen, Schläfenlappen, lobe temporal, lóbulo temporal,
+            lobo temporale,
             temporaalkwab
         Musc_Constrict: pharyngeal constrictor, pharyngeal constrictors, pharyngeal constrictor muscle, PCM,
-            constrictor muscle, Schlundschnürer, constricteurs du pharynx, muscles constricteurs
-        Musc_Constrict_I: inferior pharyngeal constrictor, PCM inferior, IPCM, constrictor inferior
-        Musc_Constrict_M: middle pharyngeal constrictor, PCM middle, MPCM, constrictor middle
-        Musc_Constrict_S: superior pharyngeal constrictor, PCM superior, SPCM, constrictor superior
+            constrictors, pharyngeal const, pharyn const, phar const, constrictor muscle, Schlundschnürer,
+            constricteurs du pharynx, muscles constricteurs
+        Musc_Constrict_I: inferior pharyngeal constrictor, inferior pharyngeal constrictors, inferior constrictors,
+            PCM inferior, IPCM,
+            constrictor inferior, inf constrictor, inf constrictors, inf constr, inf pharyngeal constrictor,
+            inf pharyngeal constrictors, inf pharyngeal const, inf phar const, inf phar cons, PharCon inf
+        Musc_Constrict_M: middle pharyngeal constrictor, middle pharyngeal constrictors, middle constrictors,
+            PCM middle, MPCM,
+            constrictor middle, mid constrictor, mid constrictors, mid constr, mid pharyngeal constrictor,
+            mid pharyngeal constrictors, mid pharyngeal const, mid phar const, mid phar cons, PharCon mid
+        Musc_Constrict_S: superior pharyngeal constrictor, superior pharyngeal constrictors, superior constrictors,
+            PCM superior, SPCM,
+            constrictor superior, sup constrictor, sup constrictors, sup constr, sup pharyngeal constrictor,
+            sup pharyngeal constrictors, sup pharyngeal const, sup phar const, sup phar cons, PharCon sup
         Musc_Masseter_*: masseter, masseter muscle, Kaumuskel, masséter, masetero, massetere
         Musc_Sclmast_*: sternocleidomastoid, sternocleidomastoid muscle, SCM, Kopfwender, sterno cléido mastoïdien
         Nasopharynx: Nasenrachen, nasofaringe, rinofaringe, rhinopharynx, nasofarynx
-        OpticChiasm: optic chiasm, chiasm, chiasma, chiasma opticum, optic chiasma, Sehnervenkreuzung, chiasma optique,
+        OpticChiasm: optic chiasm, opt chiasm, op chiasm, chiasm, chiasma, chiasma opticum, optic chiasma,
+            Sehnervenkreuzung, chiasma optique,
             quiasma, quiasma óptico, chiasma ottico
-        OpticNrv_*: optic nerve, optic n, opticus, Nervus opticus, Sehnerv, nerf optique, nervio óptico, nervo ottico,
+        OpticNrv_*: optic nerve, optic n, opt nerve, op nerve, opticus, Nervus opticus, Sehnerv, nerf optique,
+            nervio óptico, nervo ottico,
             oogzenuw
         Oropharynx: Mundrachen, orofaringe, orofarynx
         Palate_Soft: soft palate, palatum molle, weicher Gaumen, Gaumensegel, palais mou, voile du palais,
             paladar blando,
             palato molle, zacht gehemelte
-        Parotid_*: parotid gland, parotis, Glandula parotis, Glandula parotidea, Ohrspeicheldrüse, Ohrspeicheldruese,
+        Parotid_*: parotid gland, parotid gl, parotis, Glandula parotis, Glandula parotidea, Ohrspeicheldrüse,
+            Ohrspeicheldruese,
             parotide, glande parotide, parótida, glándula parótida, ghiandola parotide, oorspeekselklier
         Parotids: parotid glands, both parotids, Ohrspeicheldrüsen, parotides, parótidas, parotidi
         Pharynx: Rachen, Schlund, faringe, keelholte
-        Pituitary: pituitary gland, hypophysis, Hypophyse, Hirnanhangsdrüse, glande pituitaire, hipófisis, ipofisi,
+        Pituitary: pituitary gland, pituitary gl, hypophysis, Hypophyse, Hirnanhangsdrüse, glande pituitaire,
+            hipófisis, ipofisi,
             hypofyse
         Retina_*: Netzhaut, rétine, netvlies
         Skull: cranium, Schädel, crâne, cráneo, cranio, schedel
@@ -130,7 +151,7 @@ _TABLE = {
         SpinalCord: spinal cord, cord, myelon, medulla spinalis, Rückenmark, Rueckenmark, moelle, moelle épinière,
             médula, médula espinal, midollo, midollo spinale, ruggenmerg
         Tongue: Zunge, langue, lengua, lingua, tong
-        Tongue_Base: base of tongue, tongue base, Zungengrund, base de langue, base de la langue, base de lengua,
+        Tongue_Base: base of tongue, BOT, tongue base, Zungengrund, base de langue, base de la langue, base de lengua,
             base lingua, tongbasis
         VocalCord_*: vocal cord, vocal fold, Stimmband, Stimmlippe, corde vocale, cuerda vocal, corda vocale, stemband
     """,
@@ -152,7 +173,7 @@ _TABLE = {
         Chestwall_*: chest wall, thoracic wall, Brustwand, Thoraxwand, paroi thoracique, pared torácica,
             parete toracica, borstwand
         Clavicle_*: clavicle, clavicula, Schlüsselbein, clavicule, clavícula, clavicola, sleutelbeen
-        Esophagus: oesophagus, gullet, Speiseröhre, Speiseroehre, Ösophagus, oesophage, esófago, esofago, slokdarm
+        Esophagus: oesophagus, oeso, gullet, Speiseröhre, Speiseroehre, Ösophagus, oesophage, esófago, esofago, slokdarm
         Glnd_Thymus: thymus, thymus gland, Thymusdrüse, glande thymique, timo, ghiandola timica, zwezerik
         GreatVes: great vessels, large vessels, große Gefäße, gros vaisseaux, grandes vasos, grandi vasi
         Heart: cor, whole heart, Herz, coeur, corazón, cuore, hart
@@ -171,7 +192,8 @@ _TABLE = {
         Trachea: windpipe, Luftröhre, Luftroehre, trachée, tráquea, luchtpijp
         V_Pulmonary: pulmonary vein, pulmonary veins, Lungenvene, veine pulmonaire, vena pulmonar, vena polmonare,
             longader
-        V_Venacava_S: superior vena cava, SVC, obere Hohlvene, veine cave supérieure, vena cava superior,
+        V_Venacava_S: superior vena cava, V superior vena cava, SVC, obere Hohlvene, veine cave supérieure,
+            vena cava superior,
             vena cava superiore
         Ventricle_*: ventricle, heart ventricle, Herzkammer, ventricule, ventrículo, ventricolo
     """,
@@ -203,11 +225,12 @@ _TABLE = {
         Spleen: lien, Milz, rate, bazo, milza, milt
         Stomach: gaster, Magen, estomac, estómago, stomaco, maag
         V_Portal: portal vein, Pfortader, veine porte, vena porta, poortader
-        V_Venacava_I: inferior vena cava, IVC, postcava, untere Hohlvene, veine cave inférieure, vena cava inferior,
+        V_Venacava_I: inferior vena cava, V inferior vena cava, IVC, postcava, untere Hohlvene, veine cave inférieure,
+            vena cava inferior,
             vena cava inferiore
     """,
     "pelvis": """
-        A_Iliac_Cmn_*: common iliac artery, iliac artery, iliac artery common, artère iliaque commune,
+        A_Iliac_Cmn_*: common iliac artery, A common iliac, iliac artery, iliac artery common, artère iliaque commune,
             arteria ilíaca común
         Acetabulum_*: Hüftpfanne, Hueftpfanne, cotyle, acétabulum, acetábulo, acetabolo, heupkom
         Anorectum: ano rectum, anorektum
@@ -217,7 +240,8 @@ _TABLE = {
         Cervix: cervix uteri, uterine cervix, Gebärmutterhals, col de l'utérus, col utérin, cuello uterino,
             collo dell'utero, baarmoederhals
         Femur_*: femur, thigh bone, Oberschenkelknochen, fémur, femore, dijbeen
-        Femur_Head_*: femoral head, femur head, caput femoris, Femurkopf, Hüftkopf, Hueftkopf, tête fémorale,
+        Femur_Head_*: femoral head, fem head, femur head, head of femur, caput femoris, Femurkopf, Hüftkopf,
+            Hueftkopf, tête fémorale,
             tête du fémur, cabeza femoral, testa femorale, testa del femore, femurkop, heupkop
         Genitals: external genitalia, genitalia, Genitalien, organes génitaux, genitales, genitali
         Ovary_*: ovary, ovarium, Eierstock, ovaire, ovario, eierstok
@@ -230,13 +254,13 @@ _TABLE = {
         Rectum: Rektum, Mastdarm, Enddarm, recto, retto, endeldarm
         Sacrum: sacral bone, Kreuzbein, os sacrum, sacro, osso sacro, heiligbeen
         Scrotum: Hodensack, escroto, scroto, balzak
-        SeminalVes: seminal vesicle, seminal vesicles, Samenblase, Samenblasen, vésicules séminales,
+        SeminalVes: seminal vesicle, seminal vesicles, SV, SVs, Samenblase, Samenblasen, vésicules séminales,
             vesículas seminales, vescicole seminali, zaadblaasjes
         Testis_*: testicle, testis, Hoden, testicule, testículo, testicolo, zaadbal
         Ureter_*: ureter, Harnleiter, uretère, uréter, uretere, urineleider
         Urethra: urethra, Harnröhre, urètre, uretra, plasbuis
         Uterus: womb, Gebärmutter, utérus, útero, utero, baarmoeder
-        V_Iliac_Cmn_*: iliac vein, iliac vena, common iliac vein, Beckenvene, veine iliaque, vena ilíaca
+        V_Iliac_Cmn_*: iliac vein, V common iliac, iliac vena, common iliac vein, Beckenvene, veine iliaque, vena ilíaca
         Vagina: Scheide, vagin
         Vulva: pudendum, vulve, schaamlippen
     """,

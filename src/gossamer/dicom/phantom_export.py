@@ -24,7 +24,7 @@ from gossamer.dicom.outgoing.reference import reference_of
 from gossamer.dicom.outgoing.write_structure_set import Mask, write_structure_set
 from gossamer.dicom.series.find import find_series
 from gossamer.dicom.series.stack import SliceStack
-from gossamer.dicom.series.write_ct import MadeUpPatient, write_ct_series
+from gossamer.dicom.series.write_ct import FILES, MadeUpPatient, write_ct_series
 
 DRAWN = datetime(2026, 1, 1, 12)
 """Structure Set Date and Time of all of them."""
@@ -86,7 +86,8 @@ def export_cohort(
     """Write DICOM files of the cohort's hospitals.
 
     Args:
-        folder: gets ``<hospital>/<patient>/`` with a file for each slice and a structure set; files there are replaced.
+        folder: gets ``<hospital>/<patient>/`` with a file for each slice and a structure set; what a former export left
+            there is replaced.
         region: of the body.
         patients: of each hospital.
         seed: of the cohort.
@@ -124,6 +125,8 @@ def _write(
 ) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        for former in folder.glob(FILES):  # another patient's, perhaps, and more of them
+            former.unlink()
         write_ct_series(folder, voxels, _stack(frame), who)
     except OSError as error:
         raise storage_error(error, "wanted to write a synthetic CT") from error

@@ -18,6 +18,7 @@ from monai.metrics.utils import get_code_to_measure_table
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
+from gossamer.data.resample import bounding_box
 from gossamer.units import ZYX
 
 _FULL = 255
@@ -69,7 +70,7 @@ def _surfels(mask: NDArray[np.bool_], spacing_mm: ZYX) -> tuple[NDArray[np.float
 
     A mask that touches the edge of the image has its surface there.
     """
-    box = _bounding_box(mask)
+    box = bounding_box(mask)
     inside = np.pad(mask[box], 1)
     code = np.zeros([n - 1 for n in inside.shape], dtype=np.uint8)
     for bit, corner in enumerate(product((0, 1), repeat=3)):
@@ -79,8 +80,3 @@ def _surfels(mask: NDArray[np.bool_], spacing_mm: ZYX) -> tuple[NDArray[np.float
     area_mm2_of_code = get_code_to_measure_table(spacing_mm)[0].double().numpy()  # type: ignore[no-untyped-call]
     start = [s.start for s in box]
     return (corners + start) * np.asarray(spacing_mm), area_mm2_of_code[code[tuple(corners.T)]]
-
-
-def _bounding_box(mask: NDArray[np.bool_]) -> tuple[slice, slice, slice]:
-    z, y, x = (np.flatnonzero(mask.any(axis=axes)) for axes in ((1, 2), (0, 2), (0, 1)))
-    return slice(z[0], z[-1] + 1), slice(y[0], y[-1] + 1), slice(x[0], x[-1] + 1)

@@ -10,10 +10,13 @@ from typing import Any, TypeVar
 from gossamer.errors import ScheduleError
 from gossamer.gossip.algorithm import GossipAlgorithm
 from gossamer.gossip.base_graph import BaseGraph
+from gossamer.gossip.choices import GuardName
+from gossamer.gossip.clipping import ClippingGuard
 from gossamer.gossip.dpsgd import DPSGD
 from gossamer.gossip.exponential import Exponential
 from gossamer.gossip.fedavg import FedAvg
 from gossamer.gossip.fixed import Mesh, Ring, StaticExponential
+from gossamer.gossip.guard import MixingGuard
 from gossamer.gossip.hypercube import Hypercube
 from gossamer.gossip.pushsum import PushSum
 from gossamer.gossip.random_graphs import Epidemic, RandomMatching, RandomTopology
@@ -22,6 +25,7 @@ from gossamer.gossip.rotation import Rotation
 from gossamer.gossip.star import Star
 from gossamer.gossip.sweep import Sweep
 from gossamer.gossip.topology import SiteId, Topology
+from gossamer.gossip.trimming import TrimmingGuard
 
 ALGORITHMS: dict[str, type[GossipAlgorithm]] = {
     each.name: each for each in (Sweep, RollingSweep, PushSum, DPSGD, FedAvg)
@@ -42,6 +46,9 @@ TOPOLOGIES: dict[str, type[Topology]] = {
         Epidemic,
     )
 }
+
+GUARDS: dict[GuardName, type[MixingGuard]] = {"clipping": ClippingGuard, "trimming": TrimmingGuard}
+"""What stands before every mean, by the name that files call it."""
 
 OWN_TOPOLOGY = {"pushsum": "exponential", "dpsgd": "ring", "fedavg": "star"}
 """What these take unless told otherwise. All others take the cheapest topology that averages exactly."""

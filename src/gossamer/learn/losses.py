@@ -22,13 +22,11 @@ et al. (arXiv 1809.00076) for its logarithm.
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  # torch's own name for it
 
-DiceForm = Literal["linear", "logarithmic"]
+from gossamer.learn.recipe import DiceForm
 
 SMOOTH = 1.0
 """Keeps Dice defined; one voxel."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from gossamer.learn.losses import DiceForm
+DiceForm = Literal["linear", "logarithmic"]
 
 
 @dataclass(frozen=True)

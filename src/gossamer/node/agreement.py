@@ -9,15 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
 
 from gossamer.errors import ScheduleError
 from gossamer.gossip.algorithm import GossipAlgorithm, Mass
-from gossamer.gossip.robust import MixingGuard
+from gossamer.gossip.choices import Pace
+from gossamer.gossip.guard import MixingGuard
 from gossamer.gossip.topology import SiteId, Topology
 from gossamer.wire.codec import MAX_SITE_NAME, MOST_COUNTED_SITES, is_site_name
-
-Pace = Literal["asynchronous", "lockstep"]
 
 ONE_HOUR_S = 3600.0
 """Longer than the slowest hand-over of a model that FeTS saw between two hospitals (431 s up, 217 s down)."""

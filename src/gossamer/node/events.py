@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gossamer.gossip.algorithm import Mass, Params
-from gossamer.gossip.robust import Report
+from gossamer.gossip.guard import Report
 from gossamer.gossip.topology import SiteId
 from gossamer.wire.messages import Message
 

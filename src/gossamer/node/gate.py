@@ -1,7 +1,7 @@
 """What of its peers' shares a node lets into its mean: the agreed guard, what it remembers, and who has how much.
 
 Law: without a guard all comes in, and the gate holds nothing. With one the bits are the same as without as long as no
-share is clipped or refused (``gossip.robust``).
+share is clipped or refused (``gossip.clipping``).
 """
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ from functools import reduce
 from typing import final
 
 from gossamer.gossip.algorithm import GossipState, Mass, Params, Share
+from gossamer.gossip.around_median import LAST_FACTOR, LEAST_WORDS, around_median
 from gossamer.gossip.asynchrony import LONGEST_STEP, MOST_PACE
+from gossamer.gossip.clipping import FACTOR, after_training
+from gossamer.gossip.guard import GuardState
 from gossamer.gossip.mass_bounds import at_least, at_most, handed_over, most_by_schedule, most_by_total
-from gossamer.gossip.robust import FACTOR, LAST_FACTOR, LEAST_WORDS, GuardState, after_training, around_median
 from gossamer.gossip.topology import SiteId
 from gossamer.node.agreement import Agreement
 from gossamer.node.events import Judged

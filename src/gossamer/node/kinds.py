@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from gossamer.gossip.algorithm import Mass, Params
+from gossamer.gossip.choices import Pace
 from gossamer.gossip.topology import SiteId
-from gossamer.node.agreement import Agreement, Pace
+from gossamer.node.agreement import Agreement
 from gossamer.node.asynchronous import AsynchronousNode
 from gossamer.node.lockstep import LockstepNode
 from gossamer.node.node import Node

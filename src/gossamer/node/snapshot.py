@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from gossamer.gossip.algorithm import GossipState, Mass, Share
-from gossamer.gossip.robust import GUARD_KINDS, GuardState
+from gossamer.gossip.guard import GUARD_KINDS, GuardState
 from gossamer.gossip.topology import SiteId
 from gossamer.wire.messages import NO_NEWS, News, Role
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict
 from gossamer.data.boxed_mask import BoxedMask, WholeMasks
 from gossamer.data.description import Case, Split
 from gossamer.data.image import Image
-from gossamer.data.laterality import BODY_HU, wrong_sides
+from gossamer.data.laterality import DENSE_HU, wrong_sides
 from gossamer.data.second_look import second_look
 from gossamer.units import ZYX, ShapeZYX
 
@@ -120,7 +120,7 @@ def thumbnail_of(image: Image) -> NDArray[np.int8]:
     low, high = THUMBNAIL_HU
     sides = [np.zeros(n, np.bool_) for n in image.voxels.shape]
     for z, plane in enumerate(image.voxels):
-        body = plane > BODY_HU
+        body = plane > DENSE_HU
         sides[0][z] = body.any()
         sides[1] |= body.any(axis=1)
         sides[2] |= body.any(axis=0)

@@ -47,7 +47,7 @@ def millilitres(volume_ml: float) -> str:
 
 def hounsfield(value: float) -> str:
     """A whole number, with a minus as wide as a digit."""
-    return f"{value:.0f}".replace("-", "\u2212")
+    return str(round(value)).replace("-", "\u2212")
 
 
 def triple(values: ZYX, digits: int = 1) -> str:

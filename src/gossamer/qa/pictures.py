@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from gossamer.data.boxed_mask import BoxedMask
 from gossamer.data.image import Image
-from gossamer.data.laterality import BODY_HU
+from gossamer.data.laterality import DENSE_HU
 from gossamer.dicom.rtstruct.rings import trace
 from gossamer.png import grey_png
 from gossamer.qa.planes import AXIAL, Plane
@@ -66,7 +66,7 @@ def shown_part(image: Image, plane: Plane, masks: Mapping[str, NDArray[np.bool_]
         masks: of the structures in the plane, bool [row, column].
     """
     rest = [axis for axis in range(3) if axis != plane.axis]
-    body = np.take(image.voxels, plane.index, plane.axis) > BODY_HU
+    body = np.take(image.voxels, plane.index, plane.axis) > DENSE_HU
     sides = []
     for place, axis in enumerate(rest):
         step_mm, n = image.frame.spacing_mm[axis], body.shape[place]

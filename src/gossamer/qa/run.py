@@ -32,7 +32,7 @@ from gossamer.data.dataset import Case, Dataset
 from gossamer.data.description import DESCRIPTION_FILE
 from gossamer.data.image import Image, check_same_grid, read_mask, read_nifti
 from gossamer.documents import parse_json
-from gossamer.errors import DataError, DatasetError, GossamerError, UsageError
+from gossamer.errors import DataError, DatasetError, EmptyMaskError, GossamerError, UsageError
 from gossamer.qa.case_page import render_case
 from gossamer.qa.cohort import Cohort, cohort_of
 from gossamer.qa.facts import CaseFacts, measure
@@ -200,10 +200,15 @@ def look_at_case(job: CaseJob) -> CaseFacts:
         name: _read_boxed(job.folder / job.case.id / mask_file(name), image, f"{what}, {name}")
         for name in job.case.annotated
     }
-    names = [path.name.removesuffix(".nii.gz") for path in job.predicted]
+    if empty := [name for name, mask in masks.items() if not mask.count]:
+        raise EmptyMaskError(
+            f"{what}: wanted the mask of {empty[0]}, which is said to be drawn; found no voxel in it; import the case "
+            "again"
+        )
     found = {
         name: _read_boxed(path, image, f"{what}, predicted {name}")
-        for name, path in zip(names, job.predicted, strict=True)
+        for path in job.predicted
+        for name in [path.name.removesuffix(".nii.gz")]
     }
     facts = measure(job.case, image, masks)
     page = render_case(job.site, facts, image, masks, found=found, structures=job.structures).encode()

@@ -102,7 +102,7 @@ class Refused(Entry):
 
 
 class Clipped(Entry):
-    """A share was let into the mean in part: ``factor`` of its difference, 0 for nothing (``gossip.robust``)."""
+    """A share was let into the mean in part: ``factor`` of its difference, 0 for nothing (``gossip.clipping``)."""
 
     kind = "clipped"
     peer: Text

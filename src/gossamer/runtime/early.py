@@ -21,13 +21,13 @@ UNKNOWN_NETWORK = Limits({}, {})
 class EarlyHearing:
     """Listens until there is a node."""
 
-    def __init__(self, transport: Transport, board: Board, on_refusal: Callable[[str, str, str], None]) -> None:
+    def __init__(self, transport: Transport, board: Board, on_refusal: Callable[[str, NoticeError], None]) -> None:
         """Not listening yet.
 
         Args:
             transport: lines to the peers.
             board: takes the notices.
-            on_refusal: told of a notice that is refused: of whom, why, by which error code.
+            on_refusal: told of a notice that is refused: of whom, and why.
         """
         self._transport = transport
         self._board = board
@@ -50,6 +50,6 @@ class EarlyHearing:
             if isinstance(message, Notice):
                 await self._board.take(sender, message)
         except NoticeError as refusal:
-            self._on_refusal(sender, str(refusal), refusal.code)
+            self._on_refusal(sender, refusal)
         except WireError:
             self._frames[sender] = (*self._frames.get(sender, ())[:1], frame)

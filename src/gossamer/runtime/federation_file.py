@@ -2,13 +2,14 @@
 
 People write it, send it around, and approve it, each site for itself. Its SHA-256 is what sites tell each other when
 they connect, so a site with another file is refused before anything else is said.
+
+People write and compare such files on any machine, so nothing here needs PyTorch.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,12 +20,9 @@ from gossamer.data.labels import standard_name
 from gossamer.data.planning import DEFAULT_RULES, PlanRules
 from gossamer.documents import parse_toml
 from gossamer.errors import ConfigurationError, UsageError
-from gossamer.gossip.algorithm import Mass
-from gossamer.gossip.registry import build_gossip
-from gossamer.gossip.robust import GUARDS, GuardName
+from gossamer.gossip.choices import GuardName, Pace
 from gossamer.gossip.topology import SiteId
 from gossamer.learn.recipe import Recipe
-from gossamer.node.agreement import Agreement, Pace
 from gossamer.runtime.card import Member, card_text
 
 FIRST_LINES = """\
@@ -47,13 +45,6 @@ seed = 0
 
 # The sites follow; add one with: gossamer federation add-site THIS_FILE CARD
 """
-
-
-MOST_IN_MESH = 8
-"""Sites in lockstep that exchange all with all, unless told otherwise: who hears all can end with the same model as all
-others even where one of them lies. More sites would send too much."""
-
-DEFAULT_ALGORITHMS: dict[Pace, str] = {"asynchronous": "pushsum", "lockstep": "sweep"}
 
 
 class FederationSettings(BaseModel):
@@ -94,34 +85,6 @@ class FederationSettings(BaseModel):
     def founders(self) -> tuple[SiteId, ...]:
         """The sites without which nothing begins."""
         return tuple(SiteId(member.name) for member in self.sites if not member.joins_later)
-
-    def agreement(self, sha256: str, masses: Mapping[SiteId, Mass]) -> Agreement:
-        """What the sites' nodes agree on.
-
-        Args:
-            sha256: what makes their messages this federation's.
-            masses: how many training cases each site told of; all founders' are needed.
-
-        Raises:
-            ScheduleError: algorithm, topology and pace do not go together, or are unknown.
-        """
-        algorithm = self.algorithm or DEFAULT_ALGORITHMS[self.pace]
-        sites = tuple(SiteId(member.name) for member in self.sites)
-        is_small = self.pace == "lockstep" and algorithm == "sweep" and len(sites) <= MOST_IN_MESH
-        topology = self.topology or ("mesh" if is_small else None)
-        asynchronous = self.pace == "asynchronous"
-        chosen, schedule = build_gossip(algorithm, sites, self.seed, topology=topology, asynchronous=asynchronous)
-        joins_later = frozenset(SiteId(member.name) for member in self.sites if member.joins_later)
-        return Agreement(
-            sha256,
-            chosen,
-            schedule,
-            self.rounds,
-            pace=self.pace,
-            joins_later=joins_later,
-            guard=GUARDS[self.guard](),
-            masses=masses,
-        )
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TextIO
 
+from gossamer.errors import NotAcceptedError, NotTlsError, PeerCertificateError, PeerError, StrangerError
+
 FAILED = re.compile(rb"[Hh]andshak\w* failed[^:\n]*:?(?P<said>[^\n]*)")
 """What gRPC 1.60 to 1.85 write, in ``ssl_transport_security.cc`` and ``security_handshaker.cc``."""
 
@@ -24,6 +26,14 @@ INSIDE = re.compile(
     "OPENSSL_internal:|error:[0-9a-f]+:|SSL routines:|SSL_ERROR_SSL:?|: OK$|: Invalid certificate verification context$"
 )
 """Words of the library that tell nobody anything."""
+
+CAUSES: tuple[tuple[re.Pattern[str], type[PeerError]], ...] = (
+    (re.compile(r"\balert\b"), NotAcceptedError),  # the other end's word
+    (re.compile("expired|not yet valid"), PeerCertificateError),
+    (re.compile("http request|version|unsupported protocol|no shared cipher|unexpected message"), NotTlsError),
+    (re.compile("certificate|signature|issuer|key usage"), StrangerError),
+)
+"""The first of which a reason has a word says what kind of refusal it is."""
 
 LOOKS_EVERY_S = 0.2
 
@@ -75,6 +85,15 @@ def reason_of(line: bytes) -> str | None:
         return None
     said = INSIDE.sub("", found["said"].decode(errors="replace"))
     return " ".join(said.replace("_", " ").lower().split()) or "no reason given"
+
+
+def refusal_for(reason: str) -> PeerError:
+    """What a handshake that failed is called: as ``gossamer check`` calls what it finds at a peer."""
+    kind = next((kind for words, kind in CAUSES if words.search(reason)), PeerError)
+    return kind(
+        f"wanted a TLS handshake with a member; found that it failed ({reason}), of a caller or at a peer's address; "
+        "look at the peers with: gossamer check"
+    )
 
 
 def _listen(ear: int, before: int, over: threading.Event, tell: Callable[[str], None]) -> None:

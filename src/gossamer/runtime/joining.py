@@ -20,11 +20,21 @@ from gossamer.data.plan import Plan
 from gossamer.data.planning import plan_from_fingerprint
 from gossamer.documents import parse_json
 from gossamer.errors import NoticeError, PlanError
+from gossamer.gossip.algorithm import Mass
+from gossamer.gossip.choices import Pace
+from gossamer.gossip.registry import GUARDS, build_gossip
 from gossamer.gossip.topology import SiteId
-from gossamer.runtime.federation_file import Federation
+from gossamer.node.agreement import Agreement
+from gossamer.runtime.federation_file import Federation, FederationSettings
 
 JOIN = "join"
 PLAN = "plan"
+
+MOST_IN_MESH = 8
+"""Sites in lockstep that exchange all with all, unless told otherwise: who hears all can end with the same model as all
+others even where one of them lies. More sites would send too much."""
+
+DEFAULT_ALGORITHMS: dict[Pace, str] = {"asynchronous": "pushsum", "lockstep": "sweep"}
 
 Said = TypeVar("Said", bound=BaseModel)
 
@@ -108,6 +118,39 @@ def require_same_plan(plan: Plan, found: Mapping[SiteId, bytes]) -> None:
 def agreement_hash(federation: Federation, plan: Plan) -> str:
     """What makes messages and snapshots those of this federation with this plan."""
     return hashlib.sha256(f"{federation.sha256} {plan.hash}".encode()).hexdigest()
+
+
+def node_agreement(settings: FederationSettings, sha256: str, masses: Mapping[SiteId, Mass]) -> Agreement:
+    """What the sites' nodes agree on.
+
+    Args:
+        settings: of the federation file.
+        sha256: what makes their messages this federation's.
+        masses: how many training cases each site told of; all founders' are needed.
+
+    Raises:
+        ScheduleError: algorithm, topology and pace do not go together, or are unknown.
+    """
+    algorithm = settings.algorithm or DEFAULT_ALGORITHMS[settings.pace]
+    sites = tuple(SiteId(member.name) for member in settings.sites)
+    is_small = settings.pace == "lockstep" and algorithm == "sweep" and len(sites) <= MOST_IN_MESH
+    chosen, schedule = build_gossip(
+        algorithm,
+        sites,
+        settings.seed,
+        topology=settings.topology or ("mesh" if is_small else None),
+        asynchronous=settings.pace == "asynchronous",
+    )
+    return Agreement(
+        sha256,
+        chosen,
+        schedule,
+        settings.rounds,
+        pace=settings.pace,
+        joins_later=frozenset(SiteId(member.name) for member in settings.sites if member.joins_later),
+        guard=GUARDS[settings.guard](),
+        masses=masses,
+    )
 
 
 def _fingerprint(site: SiteId, content: bytes) -> Fingerprint:

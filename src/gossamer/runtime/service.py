@@ -20,7 +20,7 @@ from typing import Any, NoReturn
 
 from gossamer.errors import PeerError, ShareRefusedError
 from gossamer.gossip.algorithm import Mass, Params
-from gossamer.gossip.robust import Report
+from gossamer.gossip.guard import Report
 from gossamer.gossip.topology import SiteId
 from gossamer.gossip.trainer import Trainer, TrainerState
 from gossamer.node.events import (

@@ -31,7 +31,7 @@ from gossamer.data.fingerprint import Fingerprint, merged
 from gossamer.data.learned import Learned, learned_from
 from gossamer.data.plan import Plan
 from gossamer.data.prepared import PreparedDataset
-from gossamer.errors import ListenError, NoticeError, PeerError
+from gossamer.errors import GossamerError, ListenError, NoticeError
 from gossamer.gossip.algorithm import Mass, Params
 from gossamer.gossip.topology import SiteId
 from gossamer.learn.floor import FlooredTrainer, floor_under
@@ -47,6 +47,7 @@ from gossamer.runtime.audit_entries import Joined as PeerJoined
 from gossamer.runtime.board import Board
 from gossamer.runtime.early import UNKNOWN_NETWORK, EarlyHearing
 from gossamer.runtime.federation_file import Federation
+from gossamer.runtime.handshakes import refusal_for
 from gossamer.runtime.joining import (
     JOIN,
     PLAN,
@@ -54,11 +55,13 @@ from gossamer.runtime.joining import (
     agreement_hash,
     fingerprints_of,
     join_notice,
+    node_agreement,
     plan_notice,
     require_same_plan,
 )
 from gossamer.runtime.journal import Journal
 from gossamer.runtime.own_patients import OwnPatients
+from gossamer.runtime.preflight.peers import UNREACHED
 from gossamer.runtime.service import Progress, SiteService
 from gossamer.runtime.site_folder import SiteFolder
 from gossamer.runtime.site_results import (
@@ -233,7 +236,8 @@ class SiteRun:
             site=peer,
             reachable=way.is_up,
             since=at_time(way.since_s),
-            refusal=way.refusal,
+            refusal=None if way.refusal is None else str(way.refusal),
+            refusal_code=None if way.refusal is None else way.refusal.code,
             joined=peer not in self.board.missing(JOIN),
             agreed=peer not in self.board.missing(PLAN),
             heard=at_time(heard.at_s) if heard else None,
@@ -275,7 +279,7 @@ class SiteRun:
         self._mass_told = partial(mass_told, structures=joined.plan.structures, output_rows=output_rows(network))
         told = fingerprints_of(self.board.said(JOIN))  # also of those that joined while this site was down
         masses = {site: self._mass_told(each) for site, each in told.items()}
-        agreement = settings.agreement(agreement_hash(self._federation, joined.plan), masses)
+        agreement = node_agreement(settings, agreement_hash(self._federation, joined.plan), masses)
         node = make_node(self.me, agreement, masses[self.me], parameters_of(network))
         steps = settings.rounds * settings.local_steps
         trainer = SegmentationTrainer(cases, joined.plan, recipe, seed=settings.seed, site=self.me, total_steps=steps)
@@ -429,17 +433,20 @@ class SiteRun:
         try:
             told = fingerprints_of({author: self.board.said(JOIN)[author]})
         except NoticeError as refusal:
-            self._note_refusal(author, str(refusal), refusal.code)
+            self._note_refusal(author, refusal)
         else:
             self.service.peer_joined(author, self._mass_told(told[author]))
 
-    def _note_refusal(self, who: str, reason: str, code: str = PeerError.code) -> None:
-        self._watch.say(f"refused {who}: {reason}")
-        self._audit.refuse(who, code, reason)
+    def _note_refusal(self, who: str, error: GossamerError) -> None:
+        if isinstance(error, UNREACHED):
+            self._watch.say(f"no line to {who} ({error.code}): {error}")
+            return
+        self._watch.say(f"refused {who} ({error.code}): {error}")
+        self._audit.refuse(who, error.code, str(error))
 
     def note_failed_handshake(self, reason: str) -> None:
         """Of a caller, or at a peer's address; each reason is counted apart, for nobody says who it was."""
-        self._note_refusal(f"TLS, {reason}", f"the TLS handshake failed: {reason}")
+        self._note_refusal(f"TLS, {reason}", refusal_for(reason))
 
     def _peer_started(self, peer: SiteId) -> None:
         self.board.tell(peer)

@@ -26,7 +26,8 @@ class PeerStatus(BaseModel):
         site: its name.
         reachable: whether there is a line to it now.
         since: when that last changed.
-        refusal: why the two do not speak, if one of them refused.
+        refusal: why the two do not speak, if one of them refuses or a reason was found.
+        refusal_code: of the error that this is; it has a page in the documentation.
         joined: whether it has told of its data.
         agreed: whether it found the same plan.
         heard: when its last share or receipt came.
@@ -44,6 +45,7 @@ class PeerStatus(BaseModel):
     reachable: bool
     since: datetime
     refusal: str | None
+    refusal_code: str | None = None
     joined: bool
     agreed: bool
     heard: datetime | None

@@ -10,10 +10,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from gossamer import __version__
-from gossamer.errors import ConfigurationError
+from gossamer.errors import ConfigurationError, GossamerError
 from gossamer.gossip.topology import SiteId
 from gossamer.runtime.card import Member
 from gossamer.runtime.federation_file import Federation
+from gossamer.runtime.preflight.peers import why_down
 from gossamer.runtime.site_folder import SETTINGS, TLS, SiteFolder
 from gossamer.transport.base import Transport
 from gossamer.transport.combined import CombinedTransport
@@ -33,7 +34,7 @@ def transport_of(
     *,
     limits: Limits,
     folder: Path,
-    on_refusal: Callable[[str, str], None],
+    on_refusal: Callable[[str, GossamerError], None],
     open_mailbox: Callable[[str, Mapping[str, str]], Callable[[], Store]] = store_opener,
 ) -> Transport:
     """All ways of a site in a federation, not started.
@@ -43,7 +44,7 @@ def transport_of(
         federation: with the roster.
         limits: of frames.
         folder: for what is coming in; of this site in this federation.
-        on_refusal: told of each caller or letter that was refused, and why.
+        on_refusal: told of each caller or letter that was refused, of each peer that cannot be reached, and why.
         open_mailbox: from the mailbox's address and options to what opens its folder.
 
     Raises:
@@ -63,6 +64,7 @@ def transport_of(
         folder=folder / "incoming",
         listen=site.settings.listen,
         on_refusal=on_refusal,
+        look=lambda peer: why_down(peer, site, federation),
     )
     if not unreached:
         return lines

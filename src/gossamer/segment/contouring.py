@@ -17,7 +17,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Literal
 
 from gossamer import __version__
 from gossamer.data.image import Image
@@ -27,11 +26,12 @@ from gossamer.dicom.outgoing.reference import ReferenceSeries, check_reference, 
 from gossamer.dicom.outgoing.roi_names import planning_names
 from gossamer.dicom.outgoing.write_segmentation import write_segmentation
 from gossamer.dicom.outgoing.write_structure_set import Smoothed, write_structure_set
-from gossamer.dicom.series.find import CtSeries
+from gossamer.dicom.series.canonical import canonical_image
+from gossamer.dicom.series.ct_series import CtSeries
 from gossamer.dicom.series.key import series_key
 from gossamer.dicom.series.stack import SliceStack
-from gossamer.dicom.series.volume import canonical_image, read_volume
-from gossamer.errors import EmptyMaskError, UsageError
+from gossamer.dicom.series.volume import read_volume
+from gossamer.errors import EmptyMaskError
 from gossamer.evaluate.predicted import LabelMapRecord
 from gossamer.segment.masks import PackedMasks
 from gossamer.segment.model_file import Model, ModelRecord
@@ -39,8 +39,7 @@ from gossamer.segment.native_masks import NativeMasks
 from gossamer.segment.output import CT_FILE, Grid, write_masks
 from gossamer.segment.predict import predict_masks
 from gossamer.segment.unlike import CtWarning, because, remarks_on
-
-Form = Literal["rtstruct", "seg", "nifti"]
+from gossamer.segment.wanted import Form, Wanted
 
 LABEL = "Gossamer"
 """What a planning system lists: Structure Set Label, or Content Label of a segmentation."""
@@ -80,13 +79,11 @@ def contour_series(
     series: CtSeries,
     model: Model,
     folder: Path,
+    wanted: Wanted,
     *,
-    form: Form,
     now: datetime,
     name: str = "",
     label: str = LABEL,
-    smooth_mm: float = 0.0,
-    label_map: bool = False,
     on_window: Callable[[int, int], None] = lambda done, total: None,
 ) -> Contoured:
     """Predict a CT series and write its structures.
@@ -96,22 +93,20 @@ def contour_series(
         model: its network is on the device that shall run it.
         folder: exists; gets ``RTSTRUCT-<name>.dcm``, ``SEG-<name>.dcm``, or ``segmentations/<structure>.nii.gz`` with
             ``ct.nii.gz`` beside, the CT on the same grid. A file of that name is replaced, NIfTI masks are added.
-        form: what to write.
+        wanted: what to write.
         now: date and time that the file says.
         name: part of the file's name; "" takes ``series_key`` of its Series Instance UID.
         label: what a planning system lists, at most 16 ASCII characters.
-        smooth_mm: how far contours of a structure set may leave the masks' outlines; 0 is exact.
-        label_map: write a label map as well, of the form ``nifti``.
         on_window: told after each window how many of how many are done.
 
     Raises:
-        UsageError: smoothing or a label map of a form that has none, or a text that no file may have.
+        UsageError: a text that no file may have.
         UnreadableImageError: the series cannot be read, or lacks a UID that has to be copied.
         GeometryMismatchError: it cannot be carried onto an even grid, or what was written is not what was predicted.
         EmptyMaskError: no structure was found; nothing is written.
         StorageError: the result cannot be written (``DiskFullError`` where there is no room).
     """
-    check_asked(form, smooth_mm=smooth_mm, label_map=label_map)
+    form = wanted.form
     reference = _reference(series) if form != "nifti" else None
     volume = read_volume(series)
     image, regular = canonical_image(volume.voxels, series.stack)
@@ -125,11 +120,13 @@ def contour_series(
         )
     predicted = _Predicted(image, masks, series.stack, regular)
     if reference is None:
-        written = _write_nifti(folder, predicted, label_map=label_map)
+        written = _write_nifti(folder, predicted, label_map=wanted.label_map)
     else:
         path = folder / f"{form.upper()}-{name or series_key(series.series_uid)}.dcm"
         write = _write_segmentation if form == "seg" else _write_structure_set
-        written = write(path, predicted, reference, made_by_model(model), label=label, now=now, smooth_mm=smooth_mm)
+        written = write(
+            path, predicted, reference, made_by_model(model), label=label, now=now, smooth_mm=wanted.smooth_mm
+        )
     remarks = remarks_on(image, masks, model)
     volumes_ml = predicted.volumes_ml(written.empty)
     return Contoured(
@@ -142,17 +139,6 @@ def contour_series(
         warnings=remarks.warnings,
         notes=(*remarks.notes, *native_notes, *written.notes),
     )
-
-
-def check_asked(form: Form, *, smooth_mm: float = 0.0, label_map: bool = False) -> None:
-    """Raise UsageError unless a form can have what is asked for."""
-    if smooth_mm and form != "rtstruct":
-        raise UsageError(
-            f"wanted a form with contours to smooth; found --format {form}; give --format rtstruct, or leave --smooth "
-            "out"
-        )
-    if label_map and form != "nifti":
-        raise UsageError(f"wanted NIfTI for a label map; found --format {form}; give --format nifti")
 
 
 def made_by_model(model: Model) -> MadeBy:

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from gossamer.dicom.series.canonical import native_mask
 from gossamer.dicom.series.stack import SliceStack
-from gossamer.dicom.series.volume import native_mask
 from gossamer.segment.masks import PackedMasks
 
 

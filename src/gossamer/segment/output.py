@@ -1,12 +1,11 @@
 """Finding CTs and writing predictions, so that no empty, half or stale result is ever there.
 
-A case's folder appears by one rename, when all of it is on the disk. Where every mask is empty nothing is written.
+A case's folder is a ``whole_folder``. Where every mask is empty nothing is written.
 """
 
 from __future__ import annotations
 
 import math
-import shutil
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,14 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gossamer import __version__
-from gossamer.atomic import flush_folder, storage_error, write_atomically
-from gossamer.data.case_folder import file_sha256, mask_file
+from gossamer.atomic import whole_folder, write_atomically
+from gossamer.data.case_folder import mask_file
 from gossamer.data.frame import Frame
 from gossamer.data.image import Image
 from gossamer.data.nifti import read_file, write_file, write_sparse_file
 from gossamer.data.orientation import LPS_FROM_RAS, Orientation
 from gossamer.errors import EmptyMaskError, UsageError
-from gossamer.evaluate.predicted import LABEL_MAP_FILE, RECORD_FILE, LabelMapRecord, PredictionRecord, read_record
+from gossamer.evaluate.predicted import LABEL_MAP_FILE, RECORD_FILE, LabelMapRecord, PredictionRecord
+from gossamer.segment.finished import each_sha256
 from gossamer.segment.masks import PackedMasks
 from gossamer.segment.model_file import Model
 from gossamer.segment.unlike import because
@@ -48,6 +48,15 @@ class ImageFile:
 
     case: str
     path: Path
+
+    def sha256(self) -> str:
+        """Of the file.
+
+        Raises:
+            UnreadableImageError: it cannot be read.
+        """
+        [found] = each_sha256(self.case, [self.path])
+        return found
 
 
 class Grid:
@@ -92,7 +101,7 @@ def find_images(path: Path) -> list[ImageFile]:
     if not images:
         raise UsageError(
             f"wanted CTs as {' or '.join(IMAGE_SUFFIXES)} files; found none at the path given with -i; "
-            "give one file, a folder of files, or a dataset"
+            "give one file, a folder of files, a dataset, or a folder of DICOM series"
         )
     names = [image.case for image in images]
     twice = sorted({name for name in names if names.count(name) > 1})
@@ -106,34 +115,6 @@ def find_images(path: Path) -> list[ImageFile]:
 def holds_nifti(folder: Path) -> bool:
     """Whether a folder holds CTs as ``find_images`` looks for them."""
     return bool(_nifti_files(folder))
-
-
-def is_done(output: Path, image: ImageFile, model: Model, *, label_map: bool) -> bool:
-    """Whether this case was predicted before, by this model from this image.
-
-    Raises:
-        UsageError: something else lies where the result belongs.
-    """
-    folder = output / image.case
-    if not folder.exists():
-        return False
-    record = read_record(folder)
-    if (
-        record is None
-        or record.model_sha256 != model.sha256
-        or record.image_sha256 != file_sha256(image.path)
-        or (label_map and record.label_map is None)
-    ):
-        raise stale_error(image.case)
-    return True
-
-
-def stale_error(case: str) -> UsageError:
-    """What is said where another result lies in the place of one."""
-    return UsageError(
-        f"case {case}: wanted an empty place for the result; found one of another model, image or form, in "
-        "the output folder; give another -o, or delete that result"
-    )
 
 
 def write_prediction(
@@ -162,6 +143,8 @@ def write_prediction(
 
     Raises:
         EmptyMaskError: every mask is empty; nothing is written.
+        UnreadableImageError: the CT's file cannot be read again.
+        UsageError: something lies in the place of the result.
         StorageError: the result cannot be written (``DiskFullError`` where there is no room).
     """
     voxels = masks.voxels()
@@ -170,28 +153,19 @@ def write_prediction(
             f"case {source.case}: wanted at least one of {', '.join(masks)}; found none of them in the image, and "
             f"wrote nothing; is this a CT in HU, the right way up, of a region the model knows?{because(image, model)}"
         )
-    draft = output / f".{source.case}.part"
-    try:
-        shutil.rmtree(draft, ignore_errors=True)
-        draft.mkdir(parents=True)
-        labels = write_masks(draft, Grid.of_file(source), masks, label_map=label_map)
+    with whole_folder(output / source.case, f"case {source.case}: wanted to write its masks") as folder:
+        labels = write_masks(folder, Grid.of_file(source), masks, label_map=label_map)
         voxel_ml = math.prod(image.frame.spacing_mm) / 1000
         record = PredictionRecord(
             gossamer_version=__version__,
             model_sha256=model.sha256,
-            image_sha256=file_sha256(source.path),
+            image_sha256=source.sha256(),
             volumes_ml={name: round(n * voxel_ml, 6) for name, n in voxels.items()},
             label_map=labels,
             notes=notes,
             intended_use=model.intended_use,
         )
-        write_atomically(draft / RECORD_FILE, record.model_dump_json(indent=2))
-        draft.rename(output / source.case)
-        flush_folder(output)
-    except OSError as error:
-        raise storage_error(error, f"case {source.case}: wanted to write its masks") from error
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
+        write_atomically(folder / RECORD_FILE, record.model_dump_json(indent=2))
     return record
 
 
@@ -215,14 +189,17 @@ def write_masks(folder: Path, grid: Grid, masks: PackedMasks, *, label_map: bool
     return _write_label_map(folder, grid, masks) if label_map else None
 
 
-def _write_label_map(draft: Path, grid: Grid, masks: PackedMasks) -> LabelMapRecord:
+def _write_label_map(folder: Path, grid: Grid, masks: PackedMasks) -> LabelMapRecord:
     labels, decided = masks.label_map()
-    grid.write(draft / LABEL_MAP_FILE, labels)
+    grid.write(folder / LABEL_MAP_FILE, labels)
     return LabelMapRecord(labels={name: value for value, name in enumerate(masks, start=1)}, decided_voxels=decided)
 
 
 def _nifti_files(path: Path) -> list[Path]:
-    inside = [path] if path.is_file() else [*path.glob("*"), *(path.glob(f"*/{DATASET_IMAGE}.*"))]
+    """Without hidden ones: what an import has not finished, and what other systems leave beside files."""
+    if path.is_file():
+        return [path] if path.name.endswith(IMAGE_SUFFIXES) else []
+    inside = [*path.glob("[!.]*"), *path.glob(f"[!.]*/{DATASET_IMAGE}.*")]
     return sorted(p for p in inside if p.is_file() and p.name.endswith(IMAGE_SUFFIXES))
 
 

@@ -17,9 +17,8 @@ from gossamer.data.planning import DEFAULT_RULES, PlanRules
 from gossamer.documents import parse_toml
 from gossamer.errors import UsageError
 from gossamer.evaluate.metrics import check_metrics
-from gossamer.gossip.robust import GuardName
+from gossamer.gossip.choices import GuardName, Pace
 from gossamer.learn.recipe import Recipe
-from gossamer.node.agreement import Pace
 
 ArmKind = Literal["local-only", "pooled", "federated"]
 

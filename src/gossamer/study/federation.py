@@ -14,7 +14,7 @@ from gossamer.errors import NoTrainingCaseError
 from gossamer.gossip import GossipAlgorithm, Mass, Params, SiteId, Topology, build_gossip
 from gossamer.gossip.alone import Alone
 from gossamer.gossip.dpsgd import DPSGD
-from gossamer.gossip.robust import GUARDS
+from gossamer.gossip.registry import GUARDS
 from gossamer.learn.mass import mass_of
 from gossamer.learn.recipe import Recipe
 from gossamer.learn.trainer import SegmentationTrainer

@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 
+from gossamer.errors import GossamerError
 from gossamer.gossip.topology import SiteId
 from gossamer.wire.frame import Buffer, Frame
 from gossamer.wire.limits import Limits
@@ -24,14 +25,14 @@ class PeerState:
         since_s: when that last changed (Unix time).
         bytes_sent: what was sent again included.
         bytes_received: likewise.
-        refusal: why the other end, or this one, does not speak; None where nothing was refused.
+        refusal: why the two do not speak: one of them refuses, or nothing gets through; None where no reason is known.
     """
 
     is_up: bool = False
     since_s: float = 0.0
     bytes_sent: int = 0
     bytes_received: int = 0
-    refusal: str | None = None
+    refusal: GossamerError | None = None
 
 
 class Transport(ABC):

@@ -20,7 +20,7 @@ from cryptography import x509
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gossamer.atomic import storage_error, write_atomically
-from gossamer.errors import LedgerError, StorageError, WireError
+from gossamer.errors import LedgerError, PeerError, StorageError, WireError
 from gossamer.transport.boxes import Folder, box_of, letter_path
 from gossamer.transport.identity import Identity, site_id_of
 from gossamer.transport.letters import Letter, Offer, Taken, Wanted, from_bytes, to_bytes
@@ -62,7 +62,7 @@ class Correspondence:
         folder: Path,
         reading: Folder,
         writing: Folder,
-        refuse: Callable[[str], None],
+        refuse: Callable[[PeerError], None],
     ) -> None:
         """What was said and heard before is known from the disk.
 
@@ -154,10 +154,10 @@ class Correspondence:
             except WireError as error:
                 self._doubts[slot] += 1
                 if self._doubts[slot] == DOUBTFUL_LOOKS:
-                    self._refuse(str(error))
+                    self._refuse(error)
                 continue
             if number < self._floor(slot):
-                self._refuse(str(_replayed(number, self._register.heard)))
+                self._refuse(_replayed(number, self._register.heard))
                 self.owes_word = True  # a peer that was set back learns how far it had come
             elif number >= self._register.heard and number > self._number:
                 self.owes_word |= letter.heard > self._register.said

@@ -10,10 +10,10 @@ from itertools import islice
 
 import grpc
 
-from gossamer.errors import LineRefusedError, NoAnswerError, NotAcceptedError
+from gossamer.errors import NoAnswerError, NotAcceptedError
 from gossamer.transport.grpc_lines import METHOD, Peer, channel_to
 from gossamer.transport.identity import TlsCertificate
-from gossamer.transport.line import misfit
+from gossamer.transport.line import misfit, refusal_told
 from gossamer.transport.line_messages import Hello, LineMessage, No, from_bytes, to_bytes
 
 A_GREETING_AND_A_NO = 2
@@ -46,7 +46,7 @@ def greet(peer: Peer, shown: TlsCertificate, hello: Hello, patience_s: float) ->
         raise refusal
     for message in heard:
         if isinstance(message, No):
-            raise LineRefusedError(message.reason)
+            raise refusal_told(message, peer.name)
     if said is None:
         raise NoAnswerError(
             "wanted a greeting; found a connection that was closed without one; ask that site to look at what its "

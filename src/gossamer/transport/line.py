@@ -48,6 +48,8 @@ MOST_IN_MEMORY = 8
 """Chunks that wait while those before are written and hashed; on a slow line none does, on a fast one they are taken
 together."""
 
+REFUSALS_TOLD = {kind.code: kind for kind in (OtherFederationError, OtherProtocolError)}
+
 
 class Stream(ABC):
     """Two directions of whole messages; in order and unaltered, until it ends."""
@@ -162,7 +164,7 @@ class Line:
             while (data := await stream.read()) is not None:
                 await self._take(from_bytes(data))
         except PeerError as error:
-            self.state.refusal = str(error)
+            self.state.refusal = error
             raise
         finally:
             if replying is not None:
@@ -184,7 +186,7 @@ class Line:
             raise ConnectionError("the other end hung up")
         said = from_bytes(data)
         if isinstance(said, No):
-            raise LineRefusedError(f"site {self.peer}: {said.reason}")
+            raise refusal_told(said, self.peer)
         if not isinstance(said, Hello):
             raise wire_error("line", "a greeting first", type(said).__name__)
         if (refusal := misfit(self._hello, said)) is not None:
@@ -237,8 +239,8 @@ class Line:
                 await self._consider(message)
             case Chunk():
                 await self._add(message)
-            case No(reason=reason):
-                raise LineRefusedError(f"site {self.peer}: {reason}")
+            case No():
+                raise refusal_told(message, self.peer)
             case Hello():
                 raise wire_error("line", "one greeting", "another")
 
@@ -324,6 +326,11 @@ class Line:
             self._own_replies.put_nowait(reply)
         except asyncio.QueueFull as error:
             raise wire_error("line", f"fewer than {MAX_REPLIES} offers at a time", "more") from error
+
+
+def refusal_told(no: No, peer: str) -> LineRefusedError:
+    """What a peer's refusal is here: of the same kind, where it names one."""
+    return REFUSALS_TOLD.get(no.code, LineRefusedError)(f"site {peer}: {no.reason}")
 
 
 def misfit(own: Hello, other: Hello) -> LineRefusedError | None:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from cryptography import x509
 
+from gossamer.errors import GossamerError
 from gossamer.gossip.topology import SiteId
 from gossamer.transport.boxes import Folder
 from gossamer.transport.identity import Identity
@@ -43,7 +44,7 @@ class MailboxTransport(LinesTransport[MailboxLine]):
         hello: Hello,
         limits: Limits,
         folder: Path,
-        on_refusal: Callable[[str, str], None] = lambda who, reason: None,
+        on_refusal: Callable[[str, GossamerError], None] = lambda who, error: None,
     ) -> None:
         """Lines that neither say nor hear anything; ``start`` begins.
 

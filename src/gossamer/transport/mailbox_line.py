@@ -25,7 +25,7 @@ from typing import TypeVar
 
 from cryptography import x509
 
-from gossamer.errors import ResourceError
+from gossamer.errors import GossamerError, LineRefusedError, PeerError, ResourceError
 from gossamer.gossip.topology import SiteId
 from gossamer.transport.base import PeerState
 from gossamer.transport.boxes import Folder
@@ -79,7 +79,7 @@ class MailboxLine:
         writing: Folder,
         deliver: Callable[[SiteId, Buffer], Awaitable[None]],
         on_peer_started: Callable[[SiteId], None] = lambda peer: None,
-        on_refusal: Callable[[str, str], None] = lambda who, reason: None,
+        on_refusal: Callable[[str, GossamerError], None] = lambda who, error: None,
     ) -> None:
         """Nothing is said or heard before ``run``.
 
@@ -199,11 +199,11 @@ class MailboxLine:
         self.state.heard_s = time.time()
         refusal = misfit(self._hello, letter.hello)
         if refusal is not None:
-            self._word, self.state.refusal = None, str(refusal)
-            self._refuse(str(refusal))
+            self._word, self.state.refusal = None, refusal
+            self._refuse(refusal)
             return
         reason = letter.wanted.reason if letter.wanted is not None else None
-        self.state.refusal = f"site {self.peer}: {reason}" if reason else None
+        self.state.refusal = LineRefusedError(f"site {self.peer}: {reason}") if reason else None
         if self._peers_life not in (None, letter.hello.life):
             self._on_peer_started(self.peer)
         self._peers_life = letter.hello.life
@@ -215,8 +215,8 @@ class MailboxLine:
     async def _take_out(self, frame: Buffer) -> None:
         await self._deliver(self.peer, frame)
 
-    def _refuse(self, reason: str) -> None:
-        self._on_refusal(self.peer, reason)
+    def _refuse(self, error: PeerError) -> None:
+        self._on_refusal(self.peer, error)
 
     async def _hand_over(self, parcel: Outgoing, header: bytes) -> bool:
         """Offer a parcel that lies in the box until it is taken; False if who took it has stopped since."""

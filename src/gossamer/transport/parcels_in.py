@@ -14,7 +14,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from gossamer.errors import WireError
+from gossamer.errors import PeerError, WireError
 from gossamer.transport.boxes import Folder, box_of, part_path
 from gossamer.transport.correspondence import DOUBTFUL_LOOKS, Correspondence
 from gossamer.transport.incoming import Incoming
@@ -126,7 +126,7 @@ class Receiver:
         reading: Folder,
         letters: Correspondence,
         deliver: Callable[[Buffer], Awaitable[None]],
-        refuse: Callable[[str], None],
+        refuse: Callable[[PeerError], None],
     ) -> None:
         """Nothing is on its way yet.
 
@@ -229,7 +229,7 @@ class Receiver:
         """A part is not as it must be: have patience, then say so and ask for it."""
         self._misses += 1
         if self._misses == self._patience:
-            self._refuse(str(error))
+            self._refuse(error)
             self._misses, self._patience = 0, min(2 * self._patience, MAX_DOUBTFUL_LOOKS)
             self._wanted = Wanted(token=arrival.offer.token, parts=await arrival.lacking(self._reading))
             self._letters.owes_word = True
@@ -245,4 +245,4 @@ class Receiver:
         self.close()
         self._wanted = Wanted(token=offer.token, reason=str(error)[:MAX_REASON])
         self._letters.owes_word = True
-        self._refuse(str(error))
+        self._refuse(error)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from cryptography import x509
 
-from gossamer.errors import IdentityError, PeerError, RelayAwayError, RelayRefusedError, ResourceError
+from gossamer.errors import GossamerError, IdentityError, PeerError, RelayAwayError, RelayRefusedError, ResourceError
 from gossamer.gossip.topology import SiteId
 from gossamer.transport.identity import Identity
 from gossamer.transport.line import Line
@@ -43,7 +43,7 @@ class RelayTransport(LinesTransport[Line]):
         hello: Hello,
         limits: Limits,
         folder: Path,
-        on_refusal: Callable[[str, str], None] = lambda who, reason: None,
+        on_refusal: Callable[[str, GossamerError], None] = lambda who, error: None,
     ) -> None:
         """Lines without streams; ``start`` makes them.
 
@@ -83,10 +83,10 @@ class RelayTransport(LinesTransport[Line]):
     async def _keep_meeting(self, peer: SiteId) -> None:
         state = self.lines[peer].state
         pause_s, longest_s = REDIAL_S
-        relays_fault = None
+        relays_fault: PeerError | None = None
 
         def let_in() -> None:
-            if state.refusal == relays_fault:
+            if state.refusal is relays_fault:
                 state.refusal = None
 
         while True:
@@ -96,13 +96,13 @@ class RelayTransport(LinesTransport[Line]):
             except ConnectionError:
                 pass
             except RelayAwayError as error:
-                relays_fault = state.refusal = str(error)  # nobody refused anything; but people want to know
+                relays_fault = state.refusal = error  # nobody refused anything; but people want to know
             except RelayRefusedError as error:
-                relays_fault = state.refusal = str(error)
-                self._on_refusal("this site", str(error))
+                relays_fault = state.refusal = error
+                self._on_refusal("this site", error)
             except (PeerError, IdentityError) as error:
-                state.refusal = str(error)
-                self._on_refusal(peer, str(error))
+                state.refusal = error
+                self._on_refusal(peer, error)
             except ResourceError as error:
                 await self._fail(error)
             pause_s = REDIAL_S[0] if state.streams > before else min(2 * pause_s, longest_s)

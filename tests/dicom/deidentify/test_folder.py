@@ -7,6 +7,7 @@ import pydicom
 import pytest
 from tests.dicom.phantom_dose import write_dose
 from tests.dicom.phantom_patient import organ, write_patient
+from tests.dicom.phantom_series import write_multiframe
 from typer.testing import CliRunner
 
 from gossamer.bounded_pool import outcomes
@@ -114,6 +115,30 @@ def test_one_bad_file_costs_itself_and_a_patient_of_bad_files_alone_is_named(exp
     assert not (tmp_path / "out" / name).exists()
 
 
+def test_a_multi_frame_ct_is_left_out_and_counted_by_its_name(exports, tmp_path):
+    [path] = write_multiframe(exports / "enhanced", [20, 23])
+    file = pydicom.dcmread(path)
+    file.SOPInstanceUID = file.file_meta.MediaStorageSOPInstanceUID = "1.2.3.77"
+    file.save_as(path)
+    found = deidentify_folder(exports, tmp_path / "out", PLAIN)
+    assert found.other_kinds == {"RT Plan Storage": 1, "Enhanced CT Image Storage": 1}
+    assert {patient.written["CT"] for patient in found.patients} == {5}
+
+
+def test_a_file_that_another_contradicts_since_the_last_run_is_no_longer_given(exports, tmp_path):
+    deidentify_folder(exports, tmp_path / "out", PLAIN)
+    other = pydicom.dcmread(exports / "dose")
+    other.DoseGridScaling = "0.002"
+    other.save_as(exports / "other")
+    found = deidentify_folder(exports, tmp_path / "out", PLAIN)
+    assert found.kept == 1
+    [jane] = [patient for patient in found.patients if patient.patient == JANE]
+    [(reason, count)] = jane.left_out.items()
+    assert count == 2
+    assert "RTDOSE: wanted one object a SOP Instance UID; found two files that differ" in reason
+    assert not list((tmp_path / "out" / JANE).glob("RTDOSE*"))
+
+
 def test_the_same_in_workers(exports, tmp_path):
     here = deidentify_folder(exports, tmp_path / "one", PLAIN)
     there = deidentify_folder(exports, tmp_path / "two", PLAIN, workers=1)
@@ -147,7 +172,7 @@ def gossamer(monkeypatch):
 
 def test_the_command_prints_a_table_or_json_and_keeps_the_key_beside_the_folder(gossamer, exports, tmp_path):
     names = tmp_path / "names.toml"
-    names.write_text('[names]\n"PTV of Jane" = "Spleen"\n')
+    names.write_text('[names]\n"PTV of Jane" = "Spleen"\n[derived]\nKidney_L = "Spleen - Liver"\n')
     done = gossamer(exports, "--out", tmp_path / "out", "--names", names, "--shift-dates", "--json")
     assert done.exit_code == 0
     said = json.loads(done.stdout)
@@ -155,6 +180,7 @@ def test_the_command_prints_a_table_or_json_and_keeps_the_key_beside_the_folder(
     assert said["other_kinds"] == {"RT Plan Storage": 1}
     assert (tmp_path / "out.key").stat().st_mode & 0o077 == 0
     assert "a head CT shows the face" in done.stderr
+    assert "1 structures that the names file derives are not drawn here" in " ".join(done.stderr.split())
     again = gossamer(exports, "--out", tmp_path / "out", "--names", names, "--shift-dates")
     assert "Kept as a former run had made them: 2" in again.stdout
     assert "Liver, Spleen" in again.stdout

@@ -22,7 +22,8 @@ from tests.dicom.phantom_structures import put
 
 from gossamer.dicom.deidentify.objects import Treatment, deidentified
 from gossamer.dicom.deidentify.pseudonyms import Pseudonyms
-from gossamer.dicom.files.headers import read_header, read_headers
+from gossamer.dicom.files.header import read_header
+from gossamer.dicom.files.headers import read_headers
 from gossamer.dicom.rtstruct.filling import fill_structure
 from gossamer.dicom.rtstruct.structure_set import read_structure_set
 from gossamer.dicom.series.find import find_series
@@ -114,6 +115,91 @@ def test_only_what_is_listed_stays_and_is_a_number_a_code_or_a_uid(slice_path, c
     stated = {"PatientName", "PatientID", "DeidentificationMethod", "CodeValue", "CodingSchemeDesignator"}
     stated.add("CodeMeaning")
     assert {element.keyword for element in texts} == stated
+
+
+def test_pixels_of_a_structure_set_and_of_items_go(tmp_path, cleaned):
+    def plant(file):
+        file.Rows = file.Columns = 1
+        file.BitsAllocated, file.PixelRepresentation = 8, 0
+        file.PixelData = b"Doe^Jane"
+        file["PixelData"].VR = "OW"
+        item = pydicom.Dataset()
+        item.PixelData = b"Doe^Jane"
+        item["PixelData"].VR = "OW"
+        for sequence in (file.ReferencedFrameOfReferenceSequence, file.StructureSetROISequence):
+            sequence[0].add(item["PixelData"])
+            block = sequence[0].private_block(0x0009, "Doe^Jane", create=True)
+            block.add_new(1, "OB", b"Doe^Jane")
+
+    path = write_patient(tmp_path / "in", change_set=plant)
+    assert path.read_bytes().count(b"Doe^Jane") == 9, "name, ID, three times pixels, twice two private elements"
+    assert b"Doe^Jane" not in clean(path).content
+    assert not any(e.tag.is_private or e.keyword == "PixelData" for e in cleaned(path).iterall())
+
+
+def test_an_element_is_written_with_the_vr_of_the_standard_whatever_the_file_says(slice_path, cleaned):
+    path = slice_path(syntax=ExplicitVRLittleEndian, PixelPaddingValue=-2000, SmallestImagePixelValue=0)
+    content = path.read_bytes()
+    planted = content
+    for tag, right, wrong in (
+        (b"\x18\x00\x60\x00", b"DS", b"JD"),  # KVP
+        (b"\x28\x00\x20\x01", b"SS", b"ZQ"),  # Pixel Padding Value
+        (b"\x28\x00\x10\x00", b"US", b"ZX"),  # Rows
+        (b"\x08\x00\x60\x00", b"CS", b"LO"),  # Modality
+    ):
+        assert planted.count(tag + right) == 1
+        planted = planted.replace(tag + right, tag + wrong)
+    path.write_bytes(planted)
+    written = clean(path).content
+    assert not [wrong for wrong in (b"JD", b"ZQ", b"ZX") if wrong in written]
+    after = cleaned(path)
+    found = {keyword: after[keyword].VR for keyword in ("KVP", "PixelPaddingValue", "Rows", "Modality")}
+    assert found == {"KVP": "DS", "PixelPaddingValue": "SS", "Rows": "US", "Modality": "CS"}
+    assert (after.KVP, after.PixelPaddingValue, after.Rows) == (120, -2000, 6)
+
+
+def test_what_stands_around_and_beside_the_image_goes(slice_path, cleaned):
+    def plant(file, _k):
+        file.preamble = b"Doe^Jane" * 16
+        icon = pydicom.Dataset()
+        icon.PixelData = b"Doe^Jane"
+        icon["PixelData"].VR = "OW"
+        file.IconImageSequence = [icon]
+        file.ICCProfile = b"Doe^Jane"
+        file.add_new((0x5000, 0x3000), "OW", b"Doe^Jane")  # a curve
+        file.add_new((0x6002, 0x3000), "OW", b"Doe^Jane")  # an overlay
+        file.add_new((0x6002, 0x0022), "LO", "Doe^Jane")
+        file.add_new((0x0010, 0x0000), "UL", 7)  # a group length
+        file.DigitalSignaturesSequence = file.OriginalAttributesSequence = [icon]
+
+    path = slice_path(change=plant)
+    assert path.read_bytes().count(b"Doe^Jane") > 20
+    content = clean(path).content
+    assert b"Doe" not in content
+    assert content[:132] == bytes(128) + b"DICM"
+    after = cleaned(path)
+    assert {one.tag.group for one in after} <= {0x0008, 0x0010, 0x0012, 0x0018, 0x0020, 0x0028, 0x7FE0}
+    assert not [one for one in after if one.tag.element == 0]
+
+
+@pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, ExplicitVRLittleEndian])
+@pytest.mark.parametrize("behind", [b"Doe", b"Doe^Jane" * 2, b"\xfc\xff\xfc\xff\x10\0\0\0Doe^Jane"])
+def test_bytes_behind_the_last_element_go(slice_path, syntax, behind):
+    path = slice_path(syntax=syntax)
+    path.write_bytes(path.read_bytes() + behind)
+    assert b"Doe" not in clean(path).content
+
+
+def test_numbers_that_count_nothing_and_are_as_long_as_a_date_go(slice_path, cleaned):
+    settings = {"SeriesNumber": "20240229", "AcquisitionNumber": "1709208000", "InstanceNumber": "123456"}
+    after = cleaned(slice_path(**settings))
+    assert (after.SeriesNumber, after.AcquisitionNumber, after.InstanceNumber) == (None, None, 123456)
+
+
+def test_a_date_of_the_first_centuries_keeps_its_eight_digits(slice_path, cleaned):
+    moved = cleaned(slice_path(StudyDate="00200101"), SHIFTED).StudyDate
+    assert len(moved) == 8
+    assert moved < "00200101"
 
 
 def test_what_was_done_is_stated_in_the_words_and_codes_of_the_standard(slice_path, cleaned):
@@ -259,6 +345,7 @@ def overlay(file, _k):
     ("settings", "message"),
     [
         ({"BurnedInAnnotation": "YES"}, "found Burned In Annotation YES"),
+        ({"BurnedInAnnotation": "DOE"}, "found Burned In Annotation another code"),
         ({"ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER"]}, "found a scout"),
         ({"change": overlay}, "do the other bits hold an overlay"),
         ({"PixelData": bytes(96) + b"Doe^Jane"}, "wanted 96 bytes of pixels; found 104"),
@@ -271,6 +358,39 @@ def test_what_may_hold_words_or_means_something_else_is_refused(slice_path, sett
     with pytest.raises(UnreadableImageError, match=message) as refusal:
         clean(slice_path(**settings))
     assert "DOE" not in str(refusal.value).upper()
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"BitsStored": 24, "HighBit": 23}, "found it in 24 of 32; export"),
+        ({"PixelData": None, "Rows": None}, "wanted a dose on a grid; found none"),
+        ({"PixelData": bytes(480) + b"Doe^Jane"}, "wanted 480 bytes of pixels; found 488"),
+    ],
+)
+def test_a_dose_that_may_hold_something_beside_it_is_refused(tmp_path, settings, message):
+    with pytest.raises(UnreadableImageError, match=message):
+        clean(write_dose(tmp_path / "dose", **settings))
+
+
+def test_a_dose_compressed_into_what_is_none_is_refused(tmp_path):
+    path = write_dose(tmp_path / "dose", syntax=ExplicitVRLittleEndian)
+    file = pydicom.dcmread(path)
+    file.file_meta.TransferSyntaxUID = RLELossless
+    file.PixelData = pydicom.encaps.encapsulate([b"Doe^Jane"] * 4)
+    file["PixelData"].VR = "OB"
+    file["PixelData"].is_undefined_length = True
+    file.save_as(path)
+    with pytest.raises(UnreadableImageError) as refusal:
+        clean(path)
+    assert "Doe" not in str(refusal.value)
+
+
+def test_a_relative_dose_of_a_beam_stays_what_it_is(tmp_path, cleaned):
+    path = write_dose(tmp_path / "dose", DoseUnits="RELATIVE", DoseSummationType="BEAM", DoseComment="of Doe")
+    before, after = pydicom.dcmread(path), cleaned(path)
+    assert (after.DoseUnits, after.DoseSummationType, after.PixelData) == ("RELATIVE", "BEAM", before.PixelData)
+    assert "DoseComment" not in after
 
 
 def test_a_structure_set_of_which_no_roi_would_stay_is_refused(tmp_path):

@@ -41,6 +41,14 @@ def pick_sockets_up():
     gc.collect()
 
 
+def needs_orthanc():
+    """Skip a test where it is not installed."""
+    if ORTHANC is None or not DICOMWEB.exists():
+        pytest.skip(
+            "needs Orthanc with its DICOMweb plugin (Debian: orthanc, orthanc-dicomweb), which is not installed"
+        )
+
+
 def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -61,7 +69,9 @@ class Orthanc:
             return PacsSettings(web=WebSettings(**{"url": f"http://127.0.0.1:{self.http}/dicom-web"} | changes))
         own = {"own_port": self.ours, "listen": "127.0.0.1"} if kind == "move" else {}
         return PacsSettings(
-            dimse=DimseSettings(**{"host": "127.0.0.1", "port": self.dicom, "ae_title": AET} | own | changes)
+            dimse=DimseSettings(
+                **{"host": "127.0.0.1", "port": self.dicom, "ae_title": AET, "plain_dimse": True} | own | changes
+            )
         )
 
 
@@ -145,8 +155,8 @@ class FolderPacs(Pacs):
         ]  # fmt: skip
         return [series for series in found if query.fits(series)]
 
-    def count_images(self, series):
-        return sum(header.series_uid == series.series_uid for header in self._headers())
+    def _images_of(self, series):
+        return {header.sop_instance_uid for header in self._headers() if header.series_uid == series.series_uid}
 
     def fetch(self, series, folder, on_image=lambda n, of: None):
         self.fetched.append(series.key)

@@ -7,18 +7,17 @@ import numpy as np
 import pytest
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 from tests.dicom.pacs.peers import (
-    DICOMWEB,
-    ORTHANC,
     Orthanc,
     free_port,
     lets_sockets_lie,
+    needs_orthanc,
     pick_sockets_up,
     running_orthanc,
 )
 from tests.dicom.phantom_series import write_series
 
 from gossamer.dicom.files.headers import read_headers
-from gossamer.dicom.pacs import dimse, web
+from gossamer.dicom.pacs import line, web
 from gossamer.dicom.pacs.base import Query
 from gossamer.dicom.pacs.opened import open_pacs
 from gossamer.dicom.series.find import find_series
@@ -129,7 +128,7 @@ def test_closed_port_is_a_pacs_that_is_away(orthanc, tmp_path, kind):
 @lets_sockets_lie
 @pytest.mark.parametrize("kind", ["web", "get"])
 def test_silence_is_a_pacs_that_is_away(tmp_path, monkeypatch, kind):
-    monkeypatch.setattr(dimse, "CONNECT_S", 0.3)
+    monkeypatch.setattr(line, "CONNECT_S", 0.3)
     monkeypatch.setattr(web, "ANSWER_S", 0.3)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
@@ -188,10 +187,7 @@ def test_file_that_is_no_dicom_or_cut_off_is_refused_before_anything_is_stored(o
 
 
 def test_password_comes_from_a_file_and_a_wrong_one_is_refused(tmp_path):
-    if ORTHANC is None or not DICOMWEB.exists():
-        pytest.skip(
-            "needs Orthanc with its DICOMweb plugin (Debian: orthanc, orthanc-dicomweb), which is not installed"
-        )
+    needs_orthanc()
     for name, secret in (("right", "s3cret"), ("wrong", "guess")):
         (tmp_path / name).write_text(secret + "\n")
         (tmp_path / name).chmod(0o600)

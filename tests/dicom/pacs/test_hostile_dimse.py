@@ -11,11 +11,14 @@ from pynetdicom import AE, evt
 from tests.dicom.pacs.peers import AET, free_port
 from tests.dicom.phantom_series import SERIES, STUDY, image_uid, write_series
 
-from gossamer.dicom.pacs import receive
+from gossamer.dicom.pacs import receiver
 from gossamer.dicom.pacs.base import SeriesAtPacs
 from gossamer.dicom.pacs.dimse import FIND, DimsePacs
 from gossamer.dicom.pacs.incoming import Incoming
+from gossamer.dicom.pacs.line import Line
+from gossamer.dicom.pacs.our_port import CallServer, listening, served
 from gossamer.dicom.pacs.receive import GET
+from gossamer.dicom.pacs.receiver import Receiver
 from gossamer.dicom.pacs.settings import DimseSettings
 from gossamer.errors import NotFetchedError, NotStoredError, PacsError, PacsRefusedError
 
@@ -42,10 +45,10 @@ def scripted_scp(announced=(), sends=(), store_status=0x0000, find_status=0xFF00
     ae.add_supported_context(GET)
     ae.add_supported_context(CTImageStorage, [ExplicitVRLittleEndian, ImplicitVRLittleEndian], True, True)
     handlers = [(evt.EVT_C_FIND, find), (evt.EVT_C_GET, get), (evt.EVT_C_STORE, lambda _event: store_status)]
-    server = ae.make_server(("127.0.0.1", 0), evt_handlers=handlers, server_class=receive._OnlyFrom)
+    server = ae.make_server(("127.0.0.1", 0), evt_handlers=handlers, server_class=CallServer)
     server.addresses = frozenset({"127.0.0.1"})
-    with receive._served(server):
-        yield DimseSettings(host="127.0.0.1", port=server.server_address[1], ae_title=AET)
+    with served(server):
+        yield DimseSettings(host="127.0.0.1", port=server.server_address[1], ae_title=AET, plain_dimse=True)
 
 
 @pytest.fixture
@@ -55,7 +58,7 @@ def slices(tmp_path):
 
 def test_honest_peer_is_believed(tmp_path, slices):
     with scripted_scp([image_uid(0), image_uid(1)], slices) as settings:
-        assert DimsePacs(settings).fetch(FOUND, tmp_path / "down") == 2
+        assert DimsePacs(settings, tmp_path).fetch(FOUND, tmp_path / "down") == 2
     assert len(list((tmp_path / "down").iterdir())) == 2
 
 
@@ -65,7 +68,7 @@ def test_image_that_was_not_announced_is_not_written(tmp_path, slices):
         scripted_scp([image_uid(0), image_uid(1)], slices) as settings,
         pytest.raises(NotFetchedError, match="found 1; it"),
     ):
-        DimsePacs(settings).fetch(FOUND, tmp_path / "down")
+        DimsePacs(settings, tmp_path).fetch(FOUND, tmp_path / "down")
     assert [p.name for p in tmp_path.iterdir()] == ["up"]
 
 
@@ -73,9 +76,9 @@ def test_image_that_was_not_announced_is_not_written(tmp_path, slices):
 def test_path_in_place_of_a_uid_is_not_written(tmp_path, slices):
     slices[1].SOPInstanceUID = slices[1].file_meta.MediaStorageSOPInstanceUID = "../../evil"
     with scripted_scp([image_uid(0), image_uid(1)], slices) as settings, pytest.raises(NotFetchedError):
-        DimsePacs(settings).fetch(FOUND, tmp_path / "down")
+        DimsePacs(settings, tmp_path).fetch(FOUND, tmp_path / "down")
     with scripted_scp([image_uid(0), "../../evil"], slices) as settings, pytest.raises(NotFetchedError, match="digits"):
-        DimsePacs(settings).fetch(FOUND, tmp_path / "down")
+        DimsePacs(settings, tmp_path).fetch(FOUND, tmp_path / "down")
     assert [p.name for p in tmp_path.rglob("*") if "up" not in p.parts] == []
 
 
@@ -85,15 +88,15 @@ def test_image_of_another_series_is_refused(tmp_path, slices):
         scripted_scp([image_uid(0), image_uid(1)], slices) as settings,
         pytest.raises(NotFetchedError, match="another name"),
     ):
-        DimsePacs(settings).fetch(FOUND, tmp_path / "down")
+        DimsePacs(settings, tmp_path).fetch(FOUND, tmp_path / "down")
     assert [p.name for p in tmp_path.iterdir()] == ["up"]
 
 
 def test_image_without_end_is_cut_off(tmp_path, slices, monkeypatch):
-    monkeypatch.setattr(receive, "MAX_FILE_BYTES", 20_000)
+    monkeypatch.setattr(receiver, "MAX_FILE_BYTES", 20_000)
     slices[1].PixelData = bytes(10**6)
     with scripted_scp([image_uid(0), image_uid(1)], slices) as settings, pytest.raises(PacsError):
-        DimsePacs(settings).fetch(FOUND, tmp_path / "down")
+        DimsePacs(settings, tmp_path).fetch(FOUND, tmp_path / "down")
     assert [p.name for p in tmp_path.iterdir()] == ["up"]
 
 
@@ -102,7 +105,7 @@ def test_failing_search_is_an_error_of_the_pacs(tmp_path):
         scripted_scp(["1.2"], find_status=0xA700) as settings,
         pytest.raises(PacsError, match=r"out of resources \(A700\)"),
     ):
-        DimsePacs(settings).count_images(FOUND)
+        DimsePacs(settings, tmp_path).count_images(FOUND)
 
 
 @pytest.mark.parametrize(
@@ -114,19 +117,19 @@ def test_file_that_is_not_taken_is_counted_with_the_standards_words(tmp_path, sl
         scripted_scp(store_status=status) as settings,
         pytest.raises(NotStoredError, match=f"2: 2 × {meant}.*{status:04X}"),
     ):
-        DimsePacs(settings).store(sorted((tmp_path / "up").iterdir()))
+        DimsePacs(settings, tmp_path).store(sorted((tmp_path / "up").iterdir()))
 
 
 @pytest.mark.parametrize(("status", "warned"), [(0xB000, 2), (0x0111, 0), (0x0000, 0)])
 def test_file_that_was_changed_or_was_there_is_stored(tmp_path, slices, status, warned):
     with scripted_scp(store_status=status) as settings:
-        assert DimsePacs(settings).store(sorted((tmp_path / "up").iterdir())) == warned
+        assert DimsePacs(settings, tmp_path).store(sorted((tmp_path / "up").iterdir())) == warned
 
 
 def test_kind_of_object_that_the_pacs_does_not_take_is_named(tmp_path):
     files = write_series(tmp_path / "up", shape=(1, 4, 4), change=other_class)
     with scripted_scp() as settings, pytest.raises(NotStoredError, match=r"SOP class not supported \(0122\)"):
-        DimsePacs(settings).store(files + write_series(tmp_path / "ct", shape=(1, 4, 4)))
+        DimsePacs(settings, tmp_path).store(files + write_series(tmp_path / "ct", shape=(1, 4, 4)))
 
 
 def other_class(file, _k):
@@ -137,16 +140,18 @@ def test_move_that_is_not_offered_is_refused_with_what_to_do(tmp_path):
     with scripted_scp([image_uid(0)]) as settings:
         moved = settings.model_copy(update={"own_port": free_port(), "listen": "127.0.0.1"})
         with pytest.raises(PacsRefusedError, match=r"Retrieve.*MOVE; found that it offers none.*without by C-GET"):
-            DimsePacs(moved).fetch(FOUND, tmp_path / "down")
+            DimsePacs(moved, tmp_path).fetch(FOUND, tmp_path / "down")
 
 
 @contextmanager
 def our_port(tmp_path):
     """Our port, open for two images of a series; yields it, and what is still missing."""
-    settings = DimseSettings(host="127.0.0.1", port=104, ae_title=AET, own_port=free_port(), listen="127.0.0.1")
+    settings = DimseSettings(
+        host="127.0.0.1", port=104, ae_title=AET, own_port=free_port(), listen="127.0.0.1", plain_dimse=True
+    )
     with (
         Incoming(FOUND, tmp_path / "down", [image_uid(0), image_uid(1)]) as incoming,
-        receive._listening(settings, receive._Receiver(incoming, lambda n, of: None)),
+        listening(Line(settings, None), Receiver(incoming, lambda n, of: None)),
     ):
         yield settings.own_port, lambda: incoming.missing
 

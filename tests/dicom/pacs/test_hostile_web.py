@@ -22,6 +22,7 @@ from gossamer.errors import (
     NotFetchedError,
     NotStoredError,
     PacsAwayError,
+    PacsCertificateError,
     PacsError,
     PacsRefusedError,
 )
@@ -193,7 +194,7 @@ def test_certificate_is_checked_unless_the_hospitals_ca_is_named(tmp_path, monke
     tls.load_cert_chain(certificate)
     with scripted_http(lambda _m, path: came.append(path) or listed(), tls) as port:
         with pacs_at(port, tmp_path, url=f"https://127.0.0.1:{port}") as pacs:
-            with pytest.raises(PacsAwayError, match="not trusted here"):
+            with pytest.raises(PacsCertificateError, match="trusted here; found: self-signed certificate"):
                 pacs.check()
             assert came == []
         with pacs_at(port, tmp_path, url=f"https://127.0.0.1:{port}", ca_file=str(certificate)) as pacs:

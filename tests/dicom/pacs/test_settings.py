@@ -19,7 +19,7 @@ def read(tmp_path, text):
 
 def test_either_protocol_is_described_in_a_few_lines(tmp_path):
     assert read(tmp_path, WEB).web.url == "https://pacs.example/dicom-web"
-    dimse = read(tmp_path, DIMSE + "own_port = 11104\n[watch]\ndays = 1\n").dimse
+    dimse = read(tmp_path, DIMSE + "own_port = 11104\nplain_dimse = true\n[watch]\ndays = 1\n").dimse
     assert (dimse.ae_title, dimse.own_ae_title, dimse.own_port) == ("ARCHIVE", "GOSSAMER", 11104)
 
 
@@ -38,12 +38,29 @@ def test_either_protocol_is_described_in_a_few_lines(tmp_path):
         (WEB + '  token="s3cret"\n', "did you mean 'token_file'"),
         (DIMSE.replace("ARCHIVE", "A" * 17), "ae_title"),
         (DIMSE.replace("104", "0"), "port"),
+        (DIMSE + "own_port = 11104\n", "own_port goes with ca_file, certificate_file and key_file.*plain_dimse"),
+        (DIMSE + "own_port = 11104\nca_file = 'c'\n", "own_port goes with"),
+        (DIMSE + "certificate_file = 'c'\n", "certificate_file and key_file go together"),
+        (DIMSE + "plain_dimse = true\nca_file = 'c'\n", "plain_dimse goes without"),
     ],
 )
 def test_what_does_not_fit_is_named_without_a_secret(tmp_path, text, meant):
     with pytest.raises(ConfigurationError, match=meant) as raised:
         read(tmp_path, text)
     assert "s3cret" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "is_plain"),
+    [
+        (WEB, False),
+        ("[web]\nurl = 'http://localhost/x'\n", True),
+        (DIMSE, False),
+        (DIMSE + "plain_dimse = true\n", True),
+    ],
+)
+def test_line_is_plain_text_only_where_the_file_says_so(tmp_path, text, is_plain):
+    assert read(tmp_path, text).is_plain is is_plain
 
 
 def test_misspelt_key_names_the_nearest(tmp_path):

@@ -134,7 +134,7 @@ class Service:
             limits=Limits({}, {}),
             folder=self._folder,
             listen=self._site.settings.listen,
-            on_refusal=lambda who, reason: self.refused.append((who, reason)),
+            on_refusal=lambda who, error: self.refused.append((who, error)),
         )
         await self.transport.start()
         self._ready.set()

@@ -1,5 +1,6 @@
 """What keeps two sites from speaking is told apart, by real sockets on loopback, each with its code."""
 
+import asyncio
 import socket
 import ssl
 import threading
@@ -17,9 +18,10 @@ from cryptography.x509.oid import NameOID
 
 from gossamer import __version__
 from gossamer.runtime.card import Member
-from gossamer.runtime.preflight.peers import Patience, check_peer
+from gossamer.runtime.preflight.peers import Patience, check_peer, why_down
 from gossamer.runtime.site_folder import MailboxSettings
 from gossamer.transport import identity as identities
+from gossamer.transport.grpc_lines import Peer
 from gossamer.transport.identity import Identity, new_identity, new_tls_certificate
 from gossamer.transport.line_messages import PROTOCOLS, Hello
 
@@ -116,7 +118,7 @@ def test_a_peer_that_speaks_plain_text(pair, somebody, looked, says):
         assert code_of(looked()) == "GOS-513"
 
 
-def inspecting(folder):
+def inspecting(folder, newest=ssl.TLSVersion.TLSv1_3):
     """TLS as a firewall that opens it shows it."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "gossamer.example")])
@@ -140,6 +142,7 @@ def inspecting(folder):
     pem += key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     (folder / "proxy.pem").write_bytes(pem)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.maximum_version = newest
     context.load_cert_chain(folder / "proxy.pem")
 
     def behave(connection):
@@ -156,6 +159,28 @@ def test_intercepted_tls_shows_whose_certificate_it_is(pair, somebody, looked, t
     assert code_of([finding]) == "GOS-514"
     for words in ("'gossamer.example'", "'Inspection CA [bold]?, Hospital Firewall'", proxy.sha256):
         assert words in finding.found
+
+
+def test_a_proxy_that_speaks_no_tls_as_new_as_sites_do(pair, somebody, looked, tmp_path):
+    with somebody(pair.b.settings.address, inspecting(tmp_path, ssl.TLSVersion.TLSv1_2).behave):
+        [finding] = looked()
+    assert code_of([finding]) == "GOS-513"
+    assert "protocol version" in finding.found
+
+
+def test_a_site_at_work_finds_what_a_check_finds(pair, somebody, service, tmp_path):
+    b = pair.federation.member(pair.b.identity.site_id)
+
+    def why():
+        return asyncio.run(why_down(Peer(b.name, b.identity, b.address), pair.a, pair.federation))
+
+    assert why().code == "GOS-511"
+    with somebody(b.address, lambda connection: connection.sendall(b"SSH-2.0-OpenSSH_9.6\r\n")):
+        assert why().code == "GOS-513"
+    with somebody(b.address, inspecting(tmp_path).behave):
+        assert why().code == "GOS-514"
+    with service(pair.b):
+        assert why() is None
 
 
 # Whose certificate
@@ -226,7 +251,7 @@ def test_a_peer_with_another_federation_file(pair, service, looked):
             time.sleep(0.01)
     assert code_of([finding]) == "GOS-518"
     assert "cdcdcdcdcdcd there" in finding.found
-    assert "federation file" in b.refused[0][1]
+    assert [(who, error.code) for who, error in b.refused] == [("a", "GOS-518")]
 
 
 def test_a_peer_of_a_release_without_a_common_protocol(pair, service, looked):

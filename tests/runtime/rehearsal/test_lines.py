@@ -1,5 +1,6 @@
 """Why a line is down: what only a rehearsal knows, beside the looks of the check."""
 
+from gossamer.errors import OtherFederationError
 from gossamer.runtime.preflight.peers import Patience
 from gossamer.runtime.rehearsal.derived import rehearsed
 from gossamer.runtime.rehearsal.lines import is_up, look_at, not_through, not_turned_up, refused
@@ -37,5 +38,7 @@ def test_what_else_is_said_names_the_time_and_what_to_do():
 
 
 def test_what_a_peer_was_refused_for_stands_also_when_it_has_gone():
-    finding = refused("B", "site B: wanted the same federation file; found another; compare the files")
-    assert (finding.code, finding.subject, finding.remedy) == ("GOS-504", "B", "compare the files")
+    finding = refused(
+        "B", OtherFederationError("site B: wanted the same federation file; found another; compare the files")
+    )
+    assert (finding.code, finding.subject, finding.remedy) == ("GOS-518", "B", "compare the files")

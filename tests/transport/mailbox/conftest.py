@@ -72,7 +72,7 @@ class Site:
             hello=Hello(**{"protocols": (1,), "release": "0.1.0", "federation": FEDERATION} | hello),
             limits=limits,
             folder=home / name,
-            on_refusal=lambda who, reason: self.refused.append(reason),
+            on_refusal=lambda who, error: self.refused.append(f"{error.code} {error}"),
         )
         self.transport.on_peer_started = self.restarted.append
         self.line = self.transport.lines[other]

@@ -58,7 +58,7 @@ class Site:
             hello=hello,
             limits=LIMITS,
             folder=folder / "incoming",
-            on_refusal=lambda who, reason: self.refused.append((who, reason)),
+            on_refusal=lambda who, error: self.refused.append((who, str(error))),
         )
         self.states = self.transport.states
 

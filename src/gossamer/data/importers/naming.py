@@ -11,6 +11,7 @@ from gossamer.data.derived import Formula, operands, parse_formula
 from gossamer.data.labels import require_standard_name, standard_name
 from gossamer.documents import parse_toml
 from gossamer.errors import ConfigurationError, DatasetError, UnknownStructureError
+from gossamer.words import reason
 
 
 class NamesFile(BaseModel):
@@ -100,11 +101,6 @@ def parse_formulas(derived: Mapping[str, str]) -> dict[str, Formula]:
                 f"{circular[0]}; change their order, or put a ROI's own name in quotes"
             )
     return formulas
-
-
-def reason(error: Exception) -> str:
-    """What an error says, without the path that the operating system's errors hold."""
-    return error.strerror or "" if isinstance(error, OSError) else str(error)
 
 
 def standard_names(

@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from gossamer.data.description import Split
 from gossamer.data.frame import Frame
 from gossamer.data.image import Image
-from gossamer.data.importers.naming import reason
 from gossamer.data.importers.source import CaseLeftOutError, CaseSource, LoadedCase, inside_image
 from gossamer.errors import DatasetError, UnreadableImageError
 from gossamer.units import AIR_HU, ZYX
+from gossamer.words import reason
 
 SITES = ("A", "B", "C", "D")
 

@@ -9,8 +9,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from gossamer.atomic import unfinished_folder
 from gossamer.bounded_pool import Bounds, Lost, outcomes
-from gossamer.data.case_folder import read_finished_case, unfinished_folder, write_case
+from gossamer.data.case_folder import read_finished_case, write_case
 from gossamer.data.dataset import Case, Dataset, DatasetWriter, SetAside
 from gossamer.data.description import MAX_SET_ASIDE, require_safe_id, require_unique_ids
 from gossamer.data.importers.source import CaseLeftOutError, CaseSource
@@ -108,8 +109,8 @@ def import_cases(
     return Imported(tuple(datasets), tuple(left), failed, kept, len(cases) - kept)
 
 
-def _finish(writer: DatasetWriter, outcomes: Iterable[_Outcome], max_set_aside: float) -> Dataset:
-    for outcome in outcomes:
+def _finish(writer: DatasetWriter, used: Iterable[_Outcome], max_set_aside: float) -> Dataset:
+    for outcome in used:
         if outcome.case is not None:
             writer.keep(outcome.case)
         else:

@@ -16,9 +16,10 @@ from typing import Any
 
 from gossamer.data.description import SPLITS, Split, require_safe_id
 from gossamer.data.importers.label_map import LabelMapCase
-from gossamer.data.importers.naming import reason, standard_names
+from gossamer.data.importers.naming import standard_names
 from gossamer.data.importers.source import LoadedCase, inside_image
 from gossamer.errors import DatasetError, UnknownStructureError
+from gossamer.words import reason
 
 COLUMNS = ("id", "site", "split", "image", "labelmap", "annotated", "complete")
 

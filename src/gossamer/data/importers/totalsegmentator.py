@@ -14,10 +14,11 @@ from typing import Any
 
 from gossamer.data.description import SPLITS, Split
 from gossamer.data.image import check_same_grid, read_mask, read_nifti
-from gossamer.data.importers.naming import reason, standard_names
+from gossamer.data.importers.naming import standard_names
 from gossamer.data.importers.source import CaseSource, LoadedCase
 from gossamer.data.importers.whole_set import VAL_FRACTION, complete_masks, present_masks, train_val_split
 from gossamer.errors import DatasetError
+from gossamer.words import reason
 
 IMAGE = "ct.nii.gz"
 

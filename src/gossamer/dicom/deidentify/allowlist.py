@@ -5,9 +5,11 @@ Law
        them, and private ones always. So nothing stays that a newer edition, a vendor or a typist has put elsewhere.
     2. What stays is of one of five kinds, and its bytes must be of this kind: decimal numbers, a binary number of two
        bytes, one of the listed codes, a UID that the key turns into another, or a sequence of such. There is no kind
-       for text, so no text stays; names of ROIs are replaced (``deidentify``).
+       for text, so no text stays; names of ROIs are replaced (``objects``). It is written with the VR that the standard
+       gives it, whatever the file says.
     3. A value that is not of its kind goes. If the object means something else without it (``ESSENTIAL``), the object
        is refused.
+    4. Pixels are the one thing without a kind: they stay of an image or a dose, at its top, and nowhere else.
 
 Source: DICOM PS3.15 E.2 (Basic Application Level Confidentiality Profile) and Table E.1-1; PS3.3 A.3, A.18, A.19 for
 what the three kinds of objects need.
@@ -37,6 +39,12 @@ DECIMALS = frozenset(
     )
 )
 """Elements of VR DS and IS."""
+
+NAMING = frozenset({"SeriesNumber", "AcquisitionNumber", "InstanceNumber"})
+"""Those of them that count nothing: some systems make them from the date and time, or from an order's number."""
+
+NAMING_DIGITS = 6
+"""Of a number in ``NAMING`` at most; fewer than a date has."""
 
 SHORTS = frozenset(
     (
@@ -100,6 +108,7 @@ SEQUENCES = frozenset(
 EMPTIED = frozenset(
     (
         *("PatientBirthDate", "PatientSex", "StudyDate", "StudyTime", "StudyID", "AccessionNumber"),
+        *("ContentDate", "ContentTime"),
         *("ReferringPhysicianName", "OperatorsName", "Manufacturer", "PositionReferenceIndicator"),
         *("StructureSetDate", "StructureSetTime", "ReviewDate", "ReviewTime", "ReviewerName", "ROIInterpreter"),
     )
@@ -127,7 +136,7 @@ ESSENTIAL = frozenset(
 """If one of these is there and not of its kind, the object is refused."""
 
 PIXELS = frozenset({"PixelData", "FrameIncrementPointer"})
-"""Stay as they are: the pixels, and which element tells their frames apart."""
+"""Stay as they are: the pixels, and which element tells their frames apart (law 4)."""
 
 DUMMIES = {"StructureSetLabel": "RTSTRUCT"}
 """Dummies of elements that may not be empty (action D)."""
@@ -137,13 +146,18 @@ WANTED = sorted(
 )
 """All that is read of a file, by keyword; with ROI Name and what tells patients apart, which do not stay."""
 
-KEYWORDS = {tag_for_keyword(keyword): keyword for keyword in WANTED}
-"""The same, by tag."""
+KEYWORDS = {tag_for_keyword(keyword): keyword for keyword in WANTED if keyword not in PIXELS}
+"""What may stay of an item as of the object, by tag."""
 
 
 def are_decimals(value: bytes) -> bool:
     """Whether bytes are decimal numbers, or nothing."""
     return all(not text or DECIMAL.fullmatch(text) for text in (one.strip(b" \0") for one in value.split(b"\\")))
+
+
+def is_too_telling(keyword: str, value: bytes) -> bool:
+    """Whether a number that counts nothing has as many digits as a date."""
+    return keyword in NAMING and len(value.strip(b" \0")) > NAMING_DIGITS
 
 
 def kept_codes(keyword: str, value: bytes) -> bytes | None:

@@ -13,7 +13,6 @@ Law
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -23,15 +22,16 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 from pydicom.uid import UID
 
-from gossamer.atomic import flush_folder, storage_error
+from gossamer.atomic import unfinished_folder, whole_folder
 from gossamer.bounded_pool import Bounds, Lost, outcomes
 from gossamer.dicom.deidentify.objects import KINDS, Treatment, deidentified
 from gossamer.dicom.files.codes import is_standard_uid
-from gossamer.dicom.files.headers import FolderHeaders, Header, read_headers
+from gossamer.dicom.files.header import Header
+from gossamer.dicom.files.headers import FolderHeaders, by_patient, read_headers
 from gossamer.documents import parse_json
 from gossamer.errors import DatasetError, GossamerError, UnreadableImageError, UsageError
 
-FORMAT = 1
+FORMAT = 2
 """Changes when something else is made of the same files."""
 
 RECORD = "deidentified.json"
@@ -136,7 +136,7 @@ def deidentify_folder(
         zip(jobs, outcomes(_deidentify_one, jobs, _bounds, workers=workers), strict=True), start=1
     ):
         if isinstance(outcome, Lost):
-            shutil.rmtree(_unfinished(job.place), ignore_errors=True)
+            shutil.rmtree(unfinished_folder(job.place), ignore_errors=True)
             failed[job.place.name] = f"wanted files that can be read within bounds; found that {outcome.why}"
         elif isinstance(outcome, str):
             failed[job.place.name] = outcome
@@ -166,10 +166,7 @@ def _kind(header: Header) -> str:
 
 def _jobs(found: FolderHeaders, treatment: Treatment, out: Path) -> list[_Job]:
     """The patients with something to take, by pseudonym; without a Patient ID, a study is a patient."""
-    patients: dict[str, list[Header]] = {}
-    for header in found.headers:
-        if header.sop_class_uid in KINDS:
-            patients.setdefault(header.patient_key or f"study {header.study_uid}", []).append(header)
+    patients = by_patient(found.headers, KINDS)
     named = {treatment.pseudonyms.of(key): (key, headers) for key, headers in patients.items()}
     return [_Job(tuple(headers), key, treatment, out / name) for name, (key, headers) in sorted(named.items())]
 
@@ -179,33 +176,20 @@ def _bounds(job: _Job) -> Bounds:
     return Bounds(FEWEST_BYTES + BYTES_A_BYTE * max(sizes), SHORTEST_S + SECONDS_A_BYTE * sum(sizes))
 
 
-def _unfinished(place: Path) -> Path:
-    return place.with_name(f".{place.name}.unfinished")
-
-
 def _deidentify_one(job: _Job) -> tuple[Patient, bool] | str:
     """What became of a patient, and whether a former run had done it; or why nothing is written."""
     made_from = _made_from(job)
     if finished := _finished(job.place, made_from):
         return finished, True
-    unfinished = _unfinished(job.place)
     try:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        unfinished.mkdir(parents=True)
-        patient = _written(job, unfinished, made_from)
-        if not patient.written:
-            reasons = "; ".join(f"{count}: {reason}" for reason, count in patient.left_out.items())
-            return f"wanted a file that can be given away; found none; {reasons}"
-        _write(unfinished / RECORD, patient.model_dump_json(indent=1).encode() + b"\n")
-        flush_folder(unfinished)
-        if job.place.exists():
-            shutil.rmtree(job.place)
-        unfinished.rename(job.place)
-        flush_folder(job.place.parent)
-    except OSError as error:
-        raise storage_error(error, f"wanted to write patient {job.place.name}") from error
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
+        with whole_folder(job.place, f"wanted to write patient {job.place.name}", replace=True) as folder:
+            patient = _written(job, folder, made_from)
+            if not patient.written:
+                reasons = "; ".join(f"{count}: {reason}" for reason, count in patient.left_out.items())
+                raise DatasetError(f"wanted a file that can be given away; found none; {reasons}")
+            _write(folder / RECORD, patient.model_dump_json(indent=1).encode() + b"\n")
+    except DatasetError as error:
+        return str(error)
     return patient, False
 
 
@@ -260,5 +244,3 @@ def _written(job: _Job, folder: Path, made_from: str) -> Patient:
 def _write(path: Path, content: bytes) -> None:
     with path.open("xb") as file:
         file.write(content)
-        file.flush()
-        os.fsync(file.fileno())

@@ -8,7 +8,7 @@ Law
        (Clean Descriptors). All others go with their contours and observations; so do those that share a name, or whose
        contours cannot be believed.
     4. Dates go, or are moved back by a number of days that the key gives the patient.
-    5. What may hold words in its pixels is refused: images that say so, scouts, and all other kinds of objects.
+    5. What may hold words in its pixels is refused: images that do not deny it, scouts, and all other kinds of objects.
 
 What stays in the pixels is what was scanned: a head CT shows the face.
 
@@ -41,11 +41,10 @@ from gossamer.dicom.deidentify.cleaner import Cleaner, new_element
 from gossamer.dicom.deidentify.pseudonyms import Pseudonyms
 from gossamer.dicom.files.codes import is_standard_uid
 from gossamer.dicom.files.elements import ascii_of, bytes_of, short_of, whole_number_of
-from gossamer.dicom.files.headers import Header
+from gossamer.dicom.files.header import Header
 from gossamer.dicom.files.open_file import foreign_errors_mapped, open_dicom
 from gossamer.dicom.rtstruct.structure_set import read_structure_set
-from gossamer.dicom.series.find import SCOUTS
-from gossamer.dicom.series.pixels import PLAIN_SYNTAXES, read_stored
+from gossamer.dicom.series.pixels import PIXEL_TAGS, PLAIN_SYNTAXES, decompressed, read_stored
 from gossamer.errors import UnreadableImageError
 
 KINDS: Mapping[str, str] = {CTImageStorage: "CT", RTStructureSetStorage: "RTSTRUCT", RTDoseStorage: "RTDOSE"}
@@ -114,7 +113,9 @@ def deidentified(header: Header, patient_key: str, treatment: Treatment) -> Clea
             )
         _check_pixels(header, data)
         days_earlier = treatment.pseudonyms.days_earlier(patient_key) if treatment.shift_dates else None
-        clean = Cleaner(data, treatment.pseudonyms.uid, days_earlier, rois).cleaned(data)
+        cleaner = Cleaner(data, treatment.pseudonyms.uid, days_earlier, rois)
+        is_image = header.sop_class_uid != RTStructureSetStorage
+        clean = cleaner.with_pixels() if is_image else cleaner.without_pixels()
         clean.Modality = KINDS[header.sop_class_uid]
         _state_what_was_done(clean, treatment.pseudonyms.of(patient_key), shifted=treatment.shift_dates)
         content = _written(clean, _transfer_syntax(data))
@@ -126,7 +127,7 @@ def deidentified(header: Header, patient_key: str, treatment: Treatment) -> Clea
 
 
 def _check_no_words(header: Header) -> None:
-    if SCOUTS & set(header.image_type):
+    if header.is_scout:
         raise UnreadableImageError("wanted slices; found a scout, which may show words; it is not needed")
     if header.contradicted:
         raise UnreadableImageError(
@@ -138,19 +139,33 @@ def _check_no_words(header: Header) -> None:
 
 def _check_pixels(header: Header, data: Dataset) -> None:
     """Raise unless the pixels are those of the image, without a word in them or behind them."""
-    if ascii_of(data, "BurnedInAnnotation").upper() == "YES":
+    if (burned_in := ascii_of(data, "BurnedInAnnotation").upper()) not in ("", "NO"):
+        found = "YES" if burned_in == "YES" else "another code"
         raise UnreadableImageError(
-            "wanted pixels without words; found Burned In Annotation YES; export the series without annotations"
+            f"wanted pixels without words; found Burned In Annotation {found}; export the series without annotations"
         )
-    if header.sop_class_uid == RTStructureSetStorage or _syntax_of(data) not in PLAIN_SYNTAXES:
+    if header.sop_class_uid == RTStructureSetStorage:
         return
     frames = whole_number_of(data, "NumberOfFrames") or 1
-    sizes = [short_of(data, keyword) or 0 for keyword in ("Rows", "Columns", "BitsAllocated")]
-    wanted = frames * sizes[0] * sizes[1] * sizes[2] // 8
-    if not 0 < wanted <= len(bytes_of(data, "PixelData")) <= wanted + wanted % 2:
+    rows, columns, bits = (short_of(data, keyword) or 0 for keyword in ("Rows", "Columns", "BitsAllocated"))
+    if header.sop_class_uid == RTDoseStorage:
+        _check_dose(header, (frames, rows, columns), bits, short_of(data, "BitsStored"))
+    found, wanted = len(bytes_of(data, "PixelData")), frames * rows * columns * bits // 8
+    if _syntax_of(data) in PLAIN_SYNTAXES and not 0 < wanted <= found <= wanted + wanted % 2:
+        raise UnreadableImageError(f"wanted {wanted:,} bytes of pixels; found {found:,}; export the object again")
+
+
+def _check_dose(header: Header, shape: tuple[int, int, int], bits: int, used: int | None) -> None:
+    """Raise unless a dose has pixels, uses all of their bits (PS3.3 C.8.8.3.4), and they can be decompressed."""
+    if not shape[1] * shape[2] * bits:
+        raise UnreadableImageError("wanted a dose on a grid; found none; export the dose with its pixels")
+    if used != bits:
         raise UnreadableImageError(
-            f"wanted {wanted:,} bytes of pixels; found {len(bytes_of(data, 'PixelData')):,}; export the object again"
+            f"wanted a dose in all bits of its pixels; found it in {used} of {bits}; export the dose again"
         )
+    pixels = open_dicom(header.path, PIXEL_TAGS)  # once more: a decoder may turn elements into other values
+    if _syntax_of(pixels) not in PLAIN_SYNTAXES:
+        decompressed(pixels, shape, "a dose")
 
 
 def _named_rois(header: Header, treatment: Treatment) -> tuple[dict[int, str], int]:

@@ -14,7 +14,8 @@ from pydicom.uid import RTDoseStorage
 
 from gossamer.dicom.dose.read import RtDose, read_rt_dose, summation_of
 from gossamer.dicom.files.codes import shown_code
-from gossamer.dicom.files.headers import CT_CLASSES, Header, read_headers
+from gossamer.dicom.files.header import CT_CLASSES, Header
+from gossamer.dicom.files.headers import read_headers
 from gossamer.errors import DataError, GeometryMismatchError, UnreadableImageError
 
 OF_A_PLAN = frozenset({"PLAN", "MULTI_PLAN", "PLAN_OVERVIEW"})

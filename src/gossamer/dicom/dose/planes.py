@@ -19,7 +19,7 @@ from pydicom.dataset import Dataset
 
 from gossamer.data.nifti import MAX_ORIGIN_MM, MAX_SPACING_MM, MIN_SPACING_MM
 from gossamer.dicom.files.elements import Numbers, bytes_of, decimals_of
-from gossamer.dicom.series.find import EVEN_MM
+from gossamer.dicom.series.evenness import EVEN_MM
 from gossamer.dicom.series.stack import SliceStack
 from gossamer.errors import GeometryMismatchError
 

@@ -3,7 +3,7 @@
 Law
     1. Dose is stored value times Dose Grid Scaling (PS3.3 C.8.8.3). Only Gy is taken: a RELATIVE dose is a percentage
        of what the file does not hold. The difference of two doses (ERROR) is no dose.
-    2. Planes lie where ``dose_planes`` finds them.
+    2. Planes lie where ``planes`` finds them.
     3. Nothing is completed by a guess; messages name no file.
 
 Arrays of a file are [k, r, c]: plane, row, column; see ``stack``.
@@ -26,8 +26,8 @@ from gossamer.dicom.dose.planes import read_planes
 from gossamer.dicom.files.codes import shown_code
 from gossamer.dicom.files.elements import Numbers, ascii_of, bytes_of, decimals_of, short_of, whole_number_of
 from gossamer.dicom.files.open_file import foreign_errors_mapped, open_dicom
+from gossamer.dicom.series.canonical import to_canonical
 from gossamer.dicom.series.pixels import PLAIN_SYNTAXES, decompressed
-from gossamer.dicom.series.volume import to_canonical
 from gossamer.errors import UnreadableImageError
 
 BITS = (16, 32)

@@ -24,6 +24,10 @@ Numbers = tuple[float, ...]
 UNDEFINED_LENGTH = 0xFFFFFFFF
 """Of an element that ends at a delimiter (PS3.5 7.5.2)."""
 
+MAX_VALUE_BYTES = 2**20
+"""Of a text or of numbers; the longest that is wanted, offsets of 16,384 planes, takes a quarter. What is read in a
+process with bounds goes to one without."""
+
 DECIMAL = re.compile(rb"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 """A decimal string (PS3.5 6.2); ``float`` would take nan, inf and 1_0, too."""
 
@@ -56,9 +60,20 @@ def _tag(keyword: str) -> BaseTag:
     return Tag(keyword)
 
 
+def _value_of(data: Dataset, keyword: str) -> bytes:
+    """The bytes of a text or of numbers; as for :func:`bytes_of`."""
+    value = bytes_of(data, keyword)
+    if len(value) > MAX_VALUE_BYTES:
+        raise UnreadableImageError(
+            f"wanted at most {MAX_VALUE_BYTES // 2**20} MiB in element {_tag(keyword)}; found {len(value):,} bytes; "
+            "export the file again"
+        )
+    return value
+
+
 def ascii_of(data: Dataset, keyword: str) -> str:
     """A UID, code or number as text."""
-    return bytes_of(data, keyword).decode("ascii", "replace").strip(" \0")
+    return _value_of(data, keyword).decode("ascii", "replace").strip(" \0")
 
 
 def short_of(data: Dataset, keyword: str, *, signed: bool = False) -> int | None:
@@ -71,7 +86,7 @@ def short_of(data: Dataset, keyword: str, *, signed: bool = False) -> int | None
 
 def decimals_of(data: Dataset, keyword: str, count: int) -> Numbers | None:
     """So many decimal numbers; None unless all are there and finite."""
-    texts = [text.strip(b" \0") for text in bytes_of(data, keyword).split(b"\\")]
+    texts = [text.strip(b" \0") for text in _value_of(data, keyword).split(b"\\")]
     if len(texts) != count or not all(DECIMAL.fullmatch(text) for text in texts):
         return None
     numbers = tuple(float(text) for text in texts)
@@ -86,7 +101,7 @@ def whole_number_of(data: Dataset, keyword: str) -> int | None:
 
 def text_of(data: Dataset, keyword: str) -> str:
     """A text; without a character set UTF-8 if it is that, else Latin 1; what cannot be decoded is replaced."""
-    return decoded(bytes_of(data, keyword), charset_of(data))
+    return decoded(_value_of(data, keyword), charset_of(data))
 
 
 def charset_of(data: Dataset) -> list[str]:

@@ -55,7 +55,8 @@ def open_dicom(
         path: of any transfer syntax, with or without the preamble of PS3.10.
         tags: keywords of the elements to read; None reads all.
         stop_before_pixels: leave the pixels where they are.
-        max_items: of all its sequences together, if it has no pixels; each takes a tenth of a millisecond to read.
+        max_items: of all its sequences together; each takes up to a tenth of a millisecond to read. The whole file is
+            searched for them, pixels too, where a few may stand by chance.
     """
     with _BoundedReader(path) as file:
         if max_items is not None:

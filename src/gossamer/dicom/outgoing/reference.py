@@ -16,9 +16,8 @@ from pydicom.charset import convert_encodings, default_encoding
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset, FileDataset
 
-from gossamer.dicom.files.elements import ascii_of
 from gossamer.dicom.files.open_file import foreign_errors_mapped, open_dicom
-from gossamer.dicom.series.find import CtSeries
+from gossamer.dicom.series.ct_series import CtSeries, Slice
 from gossamer.dicom.series.stack import SliceStack
 from gossamer.errors import EmptyMaskError, GeometryMismatchError, UnreadableImageError
 
@@ -69,22 +68,11 @@ def reference_of(series: CtSeries) -> ReferenceSeries:
     """What a structure set or segmentation copies from, and refers to, of a CT series as it was read.
 
     Raises:
-        UnreadableImageError: a file is gone or damaged.
+        UnreadableImageError: the first file is gone or damaged.
     """
     first = series.slices[0].header
-    tags = [*COPIED_TYPE_2, *COPIED_TYPE_3]
     with foreign_errors_mapped():
-        header = open_dicom(first.path, tags)
-        positions = []
-        for one in series.slices:
-            numbers = one.plane.position_xyz or ()
-            text = (
-                ""
-                if series.frame_numbers
-                else ascii_of(open_dicom(one.header.path, ["ImagePositionPatient"]), "ImagePositionPatient")
-            )
-            x, y, z = [part.strip() for part in text.split("\\")] if text else [repr(number) for number in numbers]
-            positions.append((x, y, z))
+        header = open_dicom(first.path, [*COPIED_TYPE_2, *COPIED_TYPE_3])
     return ReferenceSeries(
         header=header,
         series_uid=series.series_uid,
@@ -92,10 +80,15 @@ def reference_of(series: CtSeries) -> ReferenceSeries:
         frame_of_reference_uid=series.frame_of_reference_uid,
         sop_class_uid=first.sop_class_uid,
         sop_instance_uids=series.sop_instance_uids,
-        positions=tuple(positions),
+        positions=tuple(_texts(one) for one in series.slices),
         stack=series.stack,
         frame_numbers=series.frame_numbers,
     )
+
+
+def _texts(one: Slice) -> tuple[str, str, str]:
+    x, y, z = (text.strip(" \0") for text in one.plane.position_text.split("\\"))
+    return x, y, z
 
 
 def check_reference(reference: ReferenceSeries) -> None:

@@ -160,13 +160,17 @@ class Pacs(ABC):
             PacsError: it says something that is no answer, or too much.
         """
 
-    @abstractmethod
     def count_images(self, series: SeriesAtPacs) -> int:
         """How many images a series has, counted one by one; for a PACS that does not say (``SeriesAtPacs.instances``).
 
         Raises:
             PacsError: it says something that is no answer, or too much.
         """
+        return len(self._images_of(series))
+
+    @abstractmethod
+    def _images_of(self, series: SeriesAtPacs) -> set[str]:
+        """SOP Instance UIDs of a series' images, not checked."""
 
     @abstractmethod
     def fetch(

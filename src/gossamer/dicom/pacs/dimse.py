@@ -1,28 +1,28 @@
 """A PACS that speaks DIMSE alone: C-ECHO, C-FIND (study root), C-MOVE or C-GET, C-STORE (PS3.4 A, B, C).
 
 Law
-    1. Who we are said to be, and whom we speak with, are checked by their AE titles; that is all the protocol knows.
-       It has no encryption here: it belongs inside the hospital's own network.
+    1. Who we are said to be, and whom we speak with, are checked by their AE titles, which prove nothing, and by TLS,
+       unless the settings say ``plain_dimse``.
     2. An association is open for one question, and released or aborted after it.
+    3. What does not belong to the question is no answer: a PACS may not know how to match.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from pydicom.dataset import Dataset
+from pydicom.multival import MultiValue
 from pydicom.uid import UID, ImplicitVRLittleEndian
-from pynetdicom import AE
 from pynetdicom.association import Association
 from pynetdicom.presentation import PresentationContext, build_context
 
+from gossamer.dicom.files.open_file import foreign_errors_mapped
 from gossamer.dicom.pacs.answers import RETURNED, meaning_of, series_of, verdict_on
 from gossamer.dicom.pacs.base import (
     ANSWER_S,
-    CONNECT_S,
     MAX_INSTANCES,
     MAX_SERIES,
     Pacs,
@@ -31,22 +31,19 @@ from gossamer.dicom.pacs.base import (
     check_uids,
     is_uid,
 )
-from gossamer.dicom.pacs.checkpoint import hold_reactor
 from gossamer.dicom.pacs.incoming import Incoming
-from gossamer.dicom.pacs.promptness import prompt_handlers
+from gossamer.dicom.pacs.line import Line
 from gossamer.dicom.pacs.receive import fetch_by_get, fetch_by_move
 from gossamer.dicom.pacs.settings import DimseSettings
 from gossamer.dicom.pacs.stored import Outgoing, Verdicts, check_files
-from gossamer.errors import NotStoredError, PacsAwayError, PacsError, PacsRefusedError
+from gossamer.dicom.pacs.tls import Tls
+from gossamer.errors import NotStoredError, PacsAwayError, PacsError, PacsRefusedError, UnreadableImageError
 
 VERIFICATION = UID("1.2.840.10008.1.1")
 """Of C-ECHO (PS3.4 A.4)."""
 
 FIND = UID("1.2.840.10008.5.1.4.1.2.2.1")
 """Of C-FIND by study, series, image (PS3.4 C.6.2.3)."""
-
-MAX_PDU_BYTES = 2**17
-"""Ours; a PACS has its own, and the smaller one counts (PS3.8 D.1)."""
 
 MAX_CONTEXTS = 128
 """Of an association (PS3.8 9.3.2.2)."""
@@ -58,14 +55,22 @@ PENDING = (0xFF00, 0xFF01)
 class DimsePacs(Pacs):
     """See the top of this file."""
 
-    def __init__(self, settings: DimseSettings) -> None:
-        """Prepare; nothing is dialled before something is asked for."""
-        self._settings = settings
+    def __init__(self, settings: DimseSettings, home: Path) -> None:
+        """Prepare; nothing is dialled before something is asked for.
+
+        Args:
+            settings: of the file.
+            home: the file's folder.
+
+        Raises:
+            ConfigurationError: a certificate or key is not to be had.
+        """
+        self._line = Line(settings, None if settings.plain_dimse else Tls(settings, home))
 
     def check(self) -> str:
         """See ``Pacs``."""
         contexts = [build_context(VERIFICATION), build_context(FIND)]
-        with self._association(contexts) as association:
+        with self._line.associate(contexts) as association:
             status = _status_of(association.send_c_echo())
             if status:
                 raise PacsRefusedError(
@@ -78,7 +83,7 @@ class DimsePacs(Pacs):
 
     def find_series(self, query: Query) -> list[SeriesAtPacs]:
         """See ``Pacs``."""
-        with self._association([build_context(FIND)]) as association:
+        with self._line.associate([build_context(FIND)]) as association:
             studies = _identifier(
                 "STUDY",
                 StudyInstanceUID=query.study_uid,
@@ -97,38 +102,35 @@ class DimsePacs(Pacs):
                 }
                 del wanted["PatientID"], wanted["StudyDate"]  # of the level above (PS3.4 C.6.2.1)
                 matches = self._find(association, _identifier("SERIES", **wanted), MAX_SERIES - len(found))
-                found += [series_of(study | match | {"StudyInstanceUID": uid}) for match in matches]
+                found += [series_of(study | match) for match in matches if match.get("StudyInstanceUID", uid) == uid]
         return query.chosen(found)
-
-    def count_images(self, series: SeriesAtPacs) -> int:
-        """See ``Pacs``."""
-        return len(self._images_of(series))
 
     def fetch(
         self, series: SeriesAtPacs, folder: Path, on_image: Callable[[int, int], None] = lambda n, of: None
     ) -> int:
         """See ``Pacs``."""
         with Incoming(series, folder, self._images_of(series)) as incoming:
-            fetch_by = fetch_by_get if self._settings.own_port is None else fetch_by_move
-            said = fetch_by(self._settings, self._association, series, incoming, on_image)
+            fetch_by = fetch_by_get if self._line.settings.own_port is None else fetch_by_move
+            said = fetch_by(self._line, series, incoming, on_image)
             return incoming.finish(said)
 
     def store(self, files: Sequence[Path], on_file: Callable[[int, int], None] = lambda n, of: None) -> int:
         """See ``Pacs``."""
         outgoing = check_files(files)
         verdicts = Verdicts()
-        with self._association(_contexts_for(outgoing)) as association:
+        with self._line.associate(_contexts_for(outgoing)) as association:
             for done, file in enumerate(outgoing, start=1):
                 verdicts.add(*_store(association, file))
                 on_file(done, len(outgoing))
         return verdicts.end()
 
     def _images_of(self, series: SeriesAtPacs) -> set[str]:
+        """See ``Pacs``."""
         check_uids(series.study_uid, series.series_uid)
         images = _identifier(
             "IMAGE", StudyInstanceUID=series.study_uid, SeriesInstanceUID=series.series_uid, SOPInstanceUID=""
         )
-        with self._association([build_context(FIND)]) as association:
+        with self._line.associate([build_context(FIND)]) as association:
             return {match.get("SOPInstanceUID", "") for match in self._find(association, images, MAX_INSTANCES)}
 
     def _find(self, association: Association, identifier: Dataset, most: int) -> list[dict[str, str]]:
@@ -136,7 +138,7 @@ class DimsePacs(Pacs):
         if FIND not in _accepted(association):
             raise PacsRefusedError(
                 "wanted to search the PACS (C-FIND, study root); found that it does not offer that to us; have "
-                f"AE title {self._settings.own_ae_title!r} allowed to query there"
+                f"AE title {self._line.settings.own_ae_title!r} allowed to query there"
             )
         found: list[dict[str, str]] = []
         for answer, match in association.send_c_find(identifier, FIND):
@@ -148,40 +150,6 @@ class DimsePacs(Pacs):
             elif status:
                 raise PacsError(f"wanted matches of C-FIND; found status {meaning_of(status)}; ask its administrator")
         return found
-
-    @contextmanager
-    def _association(
-        self,
-        contexts: Sequence[PresentationContext],
-        *,
-        silence_s: float = ANSWER_S,
-        roles: Sequence[Any] = (),
-        handlers: Sequence[Any] = (),
-    ) -> Iterator[Association]:
-        """An association, released at the end and aborted where something goes wrong."""
-        settings = self._settings
-        ae = AE(settings.own_ae_title)
-        ae.connection_timeout = ae.acse_timeout = CONNECT_S
-        ae.dimse_timeout = ae.network_timeout = silence_s
-        association = ae.associate(
-            settings.host,
-            settings.port,
-            list(contexts),
-            settings.ae_title,
-            max_pdu=MAX_PDU_BYTES,
-            ext_neg=list(roles),
-            evt_handlers=[*prompt_handlers(), *handlers],
-        )
-        if not association.is_established:
-            raise _not_established(association, settings)
-        hold_reactor(association)
-        try:
-            yield association
-        except BaseException:
-            association.abort()
-            raise
-        if association.is_established:
-            association.release()
 
 
 def _store(association: Association, file: Outgoing) -> tuple[bool, str]:
@@ -219,8 +187,15 @@ def _identifier(level: str, **elements: str) -> Dataset:
 
 
 def _texts(match: Dataset) -> dict[str, str]:
-    """First values of a match, by keyword."""
-    return {keyword: str(value).strip() for keyword in (*RETURNED, "SOPInstanceUID") if (value := match.get(keyword))}
+    """First values of a match, by keyword; one that is against the standard is left out, and goes nowhere."""
+    texts = {}
+    for keyword in (*RETURNED, "SOPInstanceUID"):
+        with suppress(UnreadableImageError), foreign_errors_mapped():
+            value = match.get(keyword)
+            first = value[0] if isinstance(value, MultiValue) and value else value
+            if first:
+                texts[keyword] = str(first).strip()
+    return texts
 
 
 def _accepted(association: Association) -> set[str]:
@@ -239,23 +214,3 @@ def _status_of(answer: Dataset) -> int:
             "this machine's AE title, address and port, and may it ask?"
         )
     return int(answer.Status)
-
-
-def _not_established(association: Association, settings: DimseSettings) -> PacsError:
-    if association.is_rejected:
-        primitive = association.acceptor.primitive
-        reason = primitive.reason_str if primitive is not None else "no reason given"
-        return PacsRefusedError(
-            f"wanted an association with {settings.ae_title!r} as {settings.own_ae_title!r}; found it rejected: "
-            f"{reason}; compare ae_title and own_ae_title in pacs.toml with what the PACS's administrator has entered"
-        )
-    if refused := association.rejected_contexts:
-        services = ", ".join(sorted({context.abstract_syntax.name for context in refused if context.abstract_syntax}))
-        return PacsRefusedError(
-            f"wanted of the PACS: {services}; found that it offers none of that to us; have it allowed there (with "
-            "own_port in pacs.toml series are fetched by C-MOVE, without by C-GET)"
-        )
-    return PacsAwayError(
-        "wanted to reach the PACS; found that nobody listens at host and port in pacs.toml, or that it is no DICOM; "
-        "does it run, and are they right?"
-    )

@@ -2,7 +2,7 @@
 
 Law
     1. Only images that the PACS announced are taken, each once, and each says in its own header that it is that image
-       of that series.
+       of that series; all of them are of one patient.
     2. A name on the disk is a hash of a UID, never a UID.
     3. Whatever ends it early leaves nothing.
 """
@@ -22,8 +22,14 @@ from gossamer.dicom.files.open_file import MAX_FILE_BYTES, foreign_errors_mapped
 from gossamer.dicom.pacs.base import MAX_INSTANCES, SeriesAtPacs, check_uids
 from gossamer.errors import NotFetchedError, UnreadableImageError, UsageError
 
+MAX_SERIES_BYTES = 2**34
+"""Of all images together: twice as many as ``MAX_INSTANCES`` of 512 x 512; more would be meant to fill the disk."""
+
 NAME_DIGITS = 32
 """Of a hash, so many that no two images ever share them."""
+
+MAX_ITEMS = 2**18
+"""Of all sequences of an image: a multi-frame CT of 16,384 frames has nine a frame. They are read in 5 s and 90 MB."""
 
 
 class Incoming:
@@ -50,6 +56,8 @@ class Incoming:
         self._draft = folder.with_name(f".{folder.name}.part")
         self._missing = set(announced)
         self._count = len(self._missing)
+        self._room_bytes = MAX_SERIES_BYTES
+        self._patients: set[bytes] = set()
 
     def __enter__(self) -> Self:
         try:
@@ -96,6 +104,12 @@ class Incoming:
             with path.open("wb") as file:
                 for piece in pieces:
                     size += len(piece)
+                    self._room_bytes -= len(piece)
+                    if self._room_bytes < 0:
+                        raise NotFetchedError(
+                            f"wanted a series of at most {MAX_SERIES_BYTES // 2**30} GiB; found more in series "
+                            f"{self._series.key}; it is no CT, or the PACS is mistaken"
+                        )
                     if size > MAX_FILE_BYTES:
                         raise NotFetchedError(
                             f"wanted images of at most {MAX_FILE_BYTES // 2**30} GiB; found more in series "
@@ -132,9 +146,8 @@ class Incoming:
     def _check(self, path: Path, uid: str) -> None:
         try:
             with foreign_errors_mapped():
-                file = open_dicom(
-                    path, ["StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"], stop_before_pixels=True
-                )
+                tags = ["StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"]
+                file = open_dicom(path, tags, stop_before_pixels=True, max_items=MAX_ITEMS)
                 found = [ascii_of(file, f"{what}InstanceUID") for what in ("Study", "Series", "SOP")]
         except UnreadableImageError as error:
             raise NotFetchedError(
@@ -144,4 +157,9 @@ class Incoming:
             raise NotFetchedError(
                 f"wanted image {self.done + 1} of series {self._series.key}; found an image of another name; the PACS "
                 "is mistaken, or something stands between; ask its administrator"
+            )
+        if len(self._patients) > 1:
+            raise NotFetchedError(
+                f"wanted images of one patient in series {self._series.key}; found two Patient IDs; nothing was kept; "
+                "have the series mended at the PACS"
             )

@@ -26,4 +26,4 @@ def open_pacs(settings: PacsSettings, home: Path) -> Pacs:
     from gossamer.dicom.pacs.dimse import DimsePacs  # noqa: PLC0415  an optional package
 
     assert settings.dimse is not None  # one of the two; the settings see to it
-    return DimsePacs(settings.dimse)
+    return DimsePacs(settings.dimse, home)

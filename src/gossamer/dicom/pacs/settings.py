@@ -73,7 +73,7 @@ class WebSettings(Section):
 
 
 class DimseSettings(Section):
-    """A PACS that speaks the older protocol, DIMSE; over TCP without encryption, inside the hospital alone.
+    """A PACS that speaks the older protocol, DIMSE; by TLS (PS3.15 B.12), unless the file says ``plain_dimse``.
 
     Attributes:
         host: its name or address.
@@ -83,6 +83,11 @@ class DimseSettings(Section):
         own_port: where we listen while series are fetched, as entered there (C-MOVE); without one C-GET is used, which
             needs no port and which fewer PACS offer.
         listen: the address we listen on; all of this machine's without one.
+        ca_file: certificates to trust in place of the usual ones, the PACS's own if it alone is to be trusted; relative
+            to ``pacs.toml``.
+        certificate_file: our own certificate, which the PACS trusts; for ``own_port``, and where the PACS wants one.
+        key_file: its private key without a passphrase, readable for its owner alone.
+        plain_dimse: no TLS; anyone on the way can read and change patients' data, and an AE title proves nothing.
     """
 
     host: str = Field(min_length=1)
@@ -91,6 +96,24 @@ class DimseSettings(Section):
     own_ae_title: AeTitle = "GOSSAMER"
     own_port: Port | None = None
     listen: str = ""
+    ca_file: str | None = None
+    certificate_file: str | None = None
+    key_file: str | None = None
+    plain_dimse: bool = False
+
+    @model_validator(mode="after")
+    def _is_safe(self) -> Self:
+        files = (self.ca_file, self.certificate_file, self.key_file)
+        if self.plain_dimse and any(files):
+            raise ValueError("plain_dimse goes without ca_file, certificate_file and key_file, which are for TLS")
+        if (self.certificate_file is None) != (self.key_file is None):
+            raise ValueError("certificate_file and key_file go together")
+        if self.own_port is not None and not self.plain_dimse and not all(files):
+            raise ValueError(
+                "own_port goes with ca_file, certificate_file and key_file, by which the PACS and we know each other "
+                "there, or with plain_dimse = true"
+            )
+        return self
 
 
 class WatchSettings(Section):
@@ -128,6 +151,11 @@ class PacsSettings(Section):
     dimse: DimseSettings | None = None
     watch: WatchSettings = WatchSettings()
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether the line to the PACS is plain text."""
+        return self.dimse.plain_dimse if self.dimse else urlsplit(self.web.url if self.web else "").scheme == "http"
+
     @model_validator(mode="after")
     def _one_of_two(self) -> Self:
         if (self.web is None) == (self.dimse is None):
@@ -155,13 +183,17 @@ def read_settings(path: Path) -> PacsSettings:
     return settings
 
 
-def read_secret(path: Path) -> str:
+def read_secret(path: Path, key: str = "password_file or token_file") -> str:
     """The secret in a file.
+
+    Args:
+        path: of the file; never shown.
+        key: of ``pacs.toml`` that names it.
 
     Raises:
         ConfigurationError: there is none, or others may read it.
     """
-    where = "at password_file or token_file in pacs.toml"  # where somebody may have written the secret itself
+    where = f"at {key} in pacs.toml"  # where somebody may have written the secret itself
     try:
         mode, secret = path.stat().st_mode & 0o777, path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:

@@ -1,12 +1,15 @@
 """The watch on a PACS: each new CT series is fetched, contoured, and its structure set stored beside it.
 
 Law
-    1. A series is complete when its count of images is the same in two looks; only then is it fetched.
+    1. A series is complete when its count of images is the same in two looks; only then is it fetched, and only if as
+       many come is it drawn on.
     2. What fails costs the series, never the watch: it is noted with its number, tried again after a pause that grows,
        ``MOST_TRIES`` times in all.
-    3. A PACS that is away costs nobody a try: it is said once, and waited for.
+    3. A PACS that is away, or no longer lets us in, costs nobody a try: it is said once, and waited for. It is one that
+       fails at the smallest question, too; one that answers that has something against the series.
     4. Nothing is stored that was not drawn on that series, or in which nothing is drawn.
-    5. ``watch_state`` says why a watch that is killed at any moment contours nothing twice and loses nothing.
+    5. A series that is held back has its answer, and is not tried again.
+    6. ``watch_state`` says why a watch that is killed at any moment contours nothing twice and loses nothing.
 
 Time comes in from outside. What is said holds a series' key, counts and errors, nothing that a hospital wrote.
 """
@@ -24,7 +27,7 @@ from gossamer.dicom.pacs.drawn import check_drawn, is_drawn
 from gossamer.dicom.pacs.settings import WatchSettings
 from gossamer.dicom.pacs.watch_state import Entry, WatchState
 from gossamer.dicom.series.key import KEY_DIGITS
-from gossamer.errors import GossamerError, PacsAwayError, PacsError
+from gossamer.errors import GossamerError, NotFetchedError, PacsAwayError, PacsError, UnlikeCtError
 from gossamer.watch import as_clock
 
 MOST_TRIES = 3
@@ -121,17 +124,28 @@ class PacsWatch:
                     self._try(series.digest, count, series)
 
     def _count(self, series: SeriesAtPacs) -> int:
-        """How many images a series has; 0 of one that is given up because it cannot be asked for."""
+        """How many images a series has; 0 of one that cannot be asked for, which costs it a try."""
         try:
             check_uids(series.study_uid, series.series_uid)
             return self.pacs.count_images(series) if series.instances is None else series.instances
-        except PacsAwayError:
-            raise
         except PacsError as error:
-            self.say(f"Series {series.key}: {error.code}: {error}")
-            entry = Entry(state="trying", at_s=self.now().timestamp(), images=0, tries=MOST_TRIES, code=error.code)
-            self._give_up(series.digest, entry)
+            if not self._is_about_series(error):
+                raise
+            before = self.state.entry(series.digest)
+            entry = Entry(
+                state="trying", at_s=self.now().timestamp(), images=0, tries=(before.tries if before else 0) + 1
+            )
+            self._note_failure(series.digest, entry, error)
             return 0
+
+    def _is_about_series(self, error: GossamerError) -> bool:
+        """Whether an error is the series', rather than one of a PACS that is away or lets us in no more."""
+        if isinstance(error, PacsError):
+            try:
+                self.pacs.check()
+            except PacsError:
+                return False
+        return True
 
     def _has_waited(self, entry: Entry) -> bool:
         return self.now().timestamp() >= entry.again_at_s
@@ -161,15 +175,18 @@ class PacsWatch:
             return
         self.state.note(digest, entry)
         try:
-            drawn = series is None or self._draw(series)
+            drawn = series is None or self._draw(series, count)
             if drawn:
                 self._send(digest)
-        except PacsAwayError:
-            self._uncount(digest, entry)
-            raise
+        except UnlikeCtError as error:
+            self.state.note(digest, entry.model_copy(update={"state": "held", "code": error.code}))
+            self.say(f"Series {digest[:KEY_DIGITS]}, {count} images: held back. {error.code}: {error}")
+            return
         except GossamerError as error:
-            self.say(f"Series {digest[:KEY_DIGITS]}, try {entry.tries} of {MOST_TRIES}: {error.code}: {error}")
-            self._note_failure(digest, entry.model_copy(update={"code": error.code}))
+            if not self._is_about_series(error):
+                self._uncount(digest, entry)
+                raise
+            self._note_failure(digest, entry, error)
             return
         except Exception:
             raise  # a fault of ours that this series brings out: it counts
@@ -182,12 +199,17 @@ class PacsWatch:
         done = f"contoured and stored in {took}" if drawn else "this model's structure set was there already"
         self.say(f"Series {digest[:KEY_DIGITS]}, {count} images: {done}.")
 
-    def _draw(self, series: SeriesAtPacs) -> bool:
-        """Put a structure set of a series into the outbox, if one has to be drawn; returns whether."""
+    def _draw(self, series: SeriesAtPacs, count: int) -> bool:
+        """Put a structure set on a series of so many images into the outbox, if it has to be drawn; returns whether."""
         with self.state.workplace() as workplace:
             if is_drawn(self.pacs, series, self.model_hash, workplace):
                 return False
-            self.pacs.fetch(series, workplace / "ct")
+            fetched = self.pacs.fetch(series, workplace / "ct")
+            if fetched != count:
+                raise NotFetchedError(
+                    f"wanted the {count} images of series {series.key} that the PACS counts; found {fetched}, as if "
+                    "more were on their way; nothing was drawn"
+                )
             structure_set = self.contour(workplace / "ct")
             check_drawn(structure_set, series)
             self.state.put_out(series.digest, structure_set)
@@ -199,7 +221,9 @@ class PacsWatch:
     def _uncount(self, digest: str, entry: Entry) -> None:
         self.state.note(digest, entry.model_copy(update={"tries": entry.tries - 1}))
 
-    def _note_failure(self, digest: str, entry: Entry) -> None:
+    def _note_failure(self, digest: str, entry: Entry, error: GossamerError) -> None:
+        self.say(f"Series {digest[:KEY_DIGITS]}, try {entry.tries} of {MOST_TRIES}: {error.code}: {error}")
+        entry = entry.model_copy(update={"code": error.code})
         if entry.tries >= MOST_TRIES:
             self._give_up(digest, entry)
             return

@@ -39,8 +39,8 @@ class Entry(BaseModel):
     """What became of a series.
 
     Attributes:
-        state: ``trying``, ``done`` (we contoured it), ``there`` (a structure set of this model was there) or ``failed``
-            (tried as often as it is).
+        state: ``trying``, ``done`` (we contoured it), ``there`` (a structure set of this model was there), ``held`` (it
+            is unlike what the model learned from) or ``failed`` (tried as often as it is).
         at_s: when, in seconds since 1970.
         images: how many it had.
         tries: how often it was tried.
@@ -50,7 +50,7 @@ class Entry(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    state: Literal["trying", "done", "there", "failed"]
+    state: Literal["trying", "done", "there", "held", "failed"]
     at_s: float
     images: int
     tries: int = 0
@@ -73,7 +73,13 @@ class WatchState:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         path = folder / STATE
-        text = path.read_text(encoding="utf-8") if path.exists() else Document().model_dump_json()
+        try:
+            text = path.read_text(encoding="utf-8") if path.exists() else Document().model_dump_json()
+        except (OSError, UnicodeDecodeError) as error:
+            raise StorageError(
+                f"wanted {STATE}, which says what the watch has done; found a file that cannot be read; bring it back "
+                "from a copy, or move the folder away: what is at the PACS is found there"
+            ) from error
         self._series = dict(parse_json(text, Document, STATE, StorageError).series)
 
     def entry(self, digest: str) -> Entry | None:
@@ -87,10 +93,10 @@ class WatchState:
         document = Document(series=self._series)
         write_atomically(self._folder / STATE, document.model_dump_json(indent=1) + "\n", mode=0o600)
 
-    def counts(self) -> dict[str, int]:
-        """How many series there are in each state."""
-        states = [entry.state for entry in self._series.values()]
-        return {state: states.count(state) for state in ("done", "there", "trying", "failed")}
+    def counts(self, since_s: float = 0.0) -> dict[str, int]:
+        """How many series there are in each state, of those that were last tried since then (seconds since 1970)."""
+        states = [entry.state for entry in self._series.values() if entry.at_s >= since_s]
+        return {state: states.count(state) for state in ("done", "there", "held", "trying", "failed")}
 
     def outgoing(self, digest: str) -> Path:
         """Where the structure set of a series lies in the outbox."""
@@ -113,13 +119,24 @@ class WatchState:
 
     def take_back(self, digest: str) -> None:
         """Empty the outbox of a series."""
-        self.outgoing(digest).unlink(missing_ok=True)
+        try:
+            self.outgoing(digest).unlink(missing_ok=True)
+        except OSError as error:
+            raise storage_error(error, "wanted to empty the outbox") from error
 
     @contextmanager
     def workplace(self) -> Iterator[Path]:
-        """A private folder that is gone at the end."""
-        with TemporaryDirectory(dir=self._folder / WORK) as folder:
-            yield Path(folder)
+        """A private folder that is gone at the end.
+
+        Raises:
+            StorageError: it cannot be made.
+        """
+        try:
+            folder = TemporaryDirectory(dir=self._folder / WORK, ignore_cleanup_errors=True)
+        except OSError as error:
+            raise storage_error(error, "wanted a folder for a series") from error
+        with folder:
+            yield Path(folder.name)
 
 
 @contextmanager

@@ -58,8 +58,8 @@ class WebPacs(Pacs):
         """
         logging.getLogger("dicomweb_client").addHandler(logging.NullHandler())  # it would print UIDs and servers' texts
         self._session = open_session(settings, home)
-        self._url = settings.url
-        self._client = DICOMwebClient(settings.url, session=self._session, timeout=(CONNECT_S, ANSWER_S))
+        self._url = settings.url.rstrip("/")
+        self._client = DICOMwebClient(self._url, session=self._session, timeout=(CONNECT_S, ANSWER_S))
         self._client.set_http_retry_params(retry=False)  # who waits, and how long, is decided above
 
     def check(self) -> str:
@@ -95,10 +95,6 @@ class WebPacs(Pacs):
         found = (series_of({keyword: _text(item, keyword) for keyword in RETURNED}) for item in items)
         return query.chosen(found)
 
-    def count_images(self, series: SeriesAtPacs) -> int:
-        """See ``Pacs``."""
-        return len(self._images_of(series))
-
     def fetch(
         self, series: SeriesAtPacs, folder: Path, on_image: Callable[[int, int], None] = lambda n, of: None
     ) -> int:
@@ -129,6 +125,7 @@ class WebPacs(Pacs):
         self._session.close()
 
     def _images_of(self, series: SeriesAtPacs) -> set[str]:
+        """See ``Pacs``."""
         check_uids(series.study_uid, series.series_uid)
 
         def page(offset: int) -> Sequence[Json]:

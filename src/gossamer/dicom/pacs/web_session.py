@@ -9,6 +9,7 @@ Law
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
@@ -19,7 +20,14 @@ import requests
 
 from gossamer.dicom.pacs.base import ANSWER_S
 from gossamer.dicom.pacs.settings import WebSettings, read_secret
-from gossamer.errors import ConfigurationError, PacsAwayError, PacsError, PacsRefusedError
+from gossamer.errors import (
+    ConfigurationError,
+    PacsAwayError,
+    PacsCertificateError,
+    PacsError,
+    PacsNotTlsError,
+    PacsRefusedError,
+)
 
 MAX_ANSWER_BYTES = 2**26
 """Of an answer that is read at once; a page of a search takes less than one hundredth of it."""
@@ -46,9 +54,16 @@ def open_session(settings: WebSettings, home: Path) -> requests.Session:
             )
         session.verify = str(home / settings.ca_file)
     if settings.password_file is not None:
-        session.auth = (settings.user or "", read_secret(home / settings.password_file))
+        password = read_secret(home / settings.password_file)
+        session.auth = ((settings.user or "").encode(), password.encode())  # as text requests would write Latin-1
     if settings.token_file is not None:
-        session.headers["Authorization"] = f"Bearer {read_secret(home / settings.token_file)}"
+        token = read_secret(home / settings.token_file)
+        if not (token.isascii() and token.isprintable()):
+            raise ConfigurationError(
+                "wanted a bearer token, one line of ASCII; found another text, at token_file in pacs.toml; copy it "
+                "again"
+            )
+        session.headers["Authorization"] = f"Bearer {token}"
     return session
 
 
@@ -78,10 +93,7 @@ def mapped_errors() -> Iterator[None]:
     try:
         yield
     except requests.exceptions.SSLError as error:
-        raise PacsAwayError(
-            "wanted to speak with the PACS by TLS; found a certificate that is not trusted here, or no TLS; name the "
-            "hospital's CA as ca_file in pacs.toml, or correct url"
-        ) from error
+        raise _of_tls(error) from error
     except requests.Timeout as error:
         raise PacsAwayError(
             f"wanted an answer of the PACS within {ANSWER_S:.0f} s; found none; is it on, and open to this machine?"
@@ -102,6 +114,20 @@ def mapped_errors() -> Iterator[None]:
             f"wanted DICOM JSON of the PACS; found something else ({type(error).__name__}); is the address in "
             "pacs.toml that of DICOMweb?"
         ) from error
+
+
+def _of_tls(error: BaseException | None) -> PacsError:
+    while error is not None and not isinstance(error, ssl.SSLError):
+        error = error.__context__  # requests wraps urllib3's, which wraps the one that says more
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return PacsCertificateError(
+            f"wanted a certificate of the PACS that is trusted here; found: {error.verify_message}; name the "
+            "hospital's CA as ca_file in pacs.toml, or correct url"
+        )
+    return PacsNotTlsError(
+        "wanted to speak with the PACS by TLS; found plain text, or no version that is new enough, at url in "
+        "pacs.toml; is it the port with TLS? nothing was sent"
+    )
 
 
 def _of_status(status: int) -> PacsError:

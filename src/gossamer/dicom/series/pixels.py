@@ -27,7 +27,7 @@ from pydicom.uid import (
 
 from gossamer.dicom.files.codes import shown_code, shown_syntax
 from gossamer.dicom.files.elements import ascii_of, bytes_of, short_of
-from gossamer.dicom.files.headers import Header, Plane
+from gossamer.dicom.files.header import Header, Plane
 from gossamer.dicom.files.open_file import foreign_errors_mapped, open_dicom
 from gossamer.errors import UnreadableImageError
 from gossamer.units import AIR_HU
@@ -129,7 +129,10 @@ def write_hu(stored: StoredFrames, plane: Plane, out: NDArray[np.int16] | NDArra
     slope, intercept = float(plane.slope or 0), float(plane.intercept or 0)
     lowest, highest = int(values.min()), int(values.max())
     padded, note = _padded(values, stored.padding, (lowest, highest), slope, intercept)
-    if padded is not None and not padded.all():
+    if padded is not None and padded.all():
+        out[...] = AIR_HU
+        return True, padded.size, note
+    if padded is not None:
         measured = values[~padded]
         lowest, highest = int(measured.min()), int(measured.max())
     ends = sorted((lowest * slope + intercept, highest * slope + intercept))
@@ -150,11 +153,11 @@ def write_hu(stored: StoredFrames, plane: Plane, out: NDArray[np.int16] | NDArra
     return True, int(np.count_nonzero(padded)), note
 
 
-def same_hu(one: tuple[Header, Plane], other: tuple[Header, Plane]) -> bool:
-    """Whether two planes hold the same HU."""
+def same_hu(one: tuple[StoredFrames, Plane], other: tuple[StoredFrames, Plane]) -> bool:
+    """Whether two frames hold the same HU; each with what its file stores."""
     first, second = (
-        read_stored(header).values[plane.frame] * np.float64(plane.slope or 0) + np.float64(plane.intercept or 0)
-        for header, plane in (one, other)
+        stored.values[plane.frame] * np.float64(plane.slope or 0) + np.float64(plane.intercept or 0)
+        for stored, plane in (one, other)
     )
     return np.array_equal(first, second)
 

@@ -11,9 +11,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from gossamer.errors import GeometryMismatchError
 
 Floats = NDArray[np.float64]
 
@@ -83,3 +86,12 @@ class SliceStack:
         """The slice nearest to a position along the normal, and how far it is from it in mm (signed)."""
         k = int(np.abs(self.positions_mm - position_mm).argmin())
         return k, float(position_mm - self.positions_mm[k])
+
+
+def check_on_stack(native: NDArray[Any], stack: SliceStack) -> None:
+    """Raise GeometryMismatchError unless an array is [k, r, c] on a stack."""
+    if native.shape != stack.shape:
+        raise GeometryMismatchError(
+            f"wanted an array of {' x '.join(map(str, stack.shape))} (slices, rows, columns); found "
+            f"{' x '.join(map(str, native.shape))}; take the stack that it was made on"
+        )

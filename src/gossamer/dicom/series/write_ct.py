@@ -20,6 +20,9 @@ from gossamer.dicom.series.stack import SliceStack
 INTERCEPT = -1024
 """Stored values are HU + 1024, as scanners have them."""
 
+FILES = "CT-*.dcm"
+"""Pattern of the names of a series' files."""
+
 
 @dataclass(frozen=True)
 class MadeUpPatient:
@@ -44,7 +47,7 @@ def write_ct_series(folder: Path, voxels: NDArray[np.int16], stack: SliceStack, 
     """Write a file for each slice.
 
     Args:
-        folder: exists.
+        folder: exists; files of that name are replaced.
         voxels: HU int16 [k, r, c], from -1024 up.
         stack: where they lie.
         patient: whose they are.
@@ -61,7 +64,7 @@ def write_ct_series(folder: Path, voxels: NDArray[np.int16], stack: SliceStack, 
     for k, pixels in enumerate(voxels):
         file = _slice(patient, stack, k)
         file.PixelData = (pixels.astype(np.int32) - INTERCEPT).astype("<u2").tobytes()
-        paths.append(folder / f"CT-{k + 1:03d}.dcm")
+        paths.append(folder / FILES.replace("*", f"{k + 1:03d}"))
         file.save_as(paths[-1], enforce_file_format=True)
     return paths
 

@@ -7,9 +7,11 @@ the process to stay.
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Generic, TypeVar
@@ -88,3 +90,29 @@ def ask(
         over.set()
     late = set(range(len(questions))) - given.keys() - set(broken)
     return Answers(given, tuple(sorted(broken)), tuple(sorted(late)))
+
+
+async def answer_to(question: Callable[[], T], seconds: float) -> T | None:
+    """Ask one question beside what else goes on; None where no answer comes in time.
+
+    Args:
+        question: called on a thread; it raises nothing that is foreseen.
+        seconds: that it is waited for.
+    """
+    loop = asyncio.get_running_loop()
+    answer: asyncio.Future[T] = loop.create_future()
+
+    def give(given: T) -> None:
+        if not answer.done():
+            answer.set_result(given)
+
+    def work() -> None:
+        given = question()
+        with suppress(RuntimeError):  # nobody is there any more
+            loop.call_soon_threadsafe(give, given)
+
+    threading.Thread(target=work, daemon=True).start()
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            return await answer
+    return None

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
 from gossamer.errors import GossamerError
 
 State = Literal["ok", "warning", "fault"]
-
-SHOWN = 5
-"""Cases named in one finding: enough to look at, and a line stays a line."""
 
 
 @dataclass(frozen=True)
@@ -59,9 +56,3 @@ def fault_of(check: str, error: GossamerError, subject: str = "") -> Finding:
 def exit_status(findings: Iterable[Finding]) -> int:
     """0 where nothing is at fault, else the highest status of the faults' classes: the digit their codes begin with."""
     return max((int(finding.code[4]) for finding in findings if finding.state == "fault"), default=0)
-
-
-def listed(names: Sequence[str]) -> str:
-    """The first few names, and how many more there are."""
-    more = len(names) - SHOWN
-    return ", ".join(names[:SHOWN]) + (f" and {more} more" if more > 0 else "")

@@ -7,7 +7,7 @@ import socket
 from contextlib import closing
 from datetime import UTC, datetime
 
-from gossamer.errors import ListenError, PeerError
+from gossamer.errors import IdentityError, ListenError, PeerError
 from gossamer.gossip.topology import SiteId
 from gossamer.runtime.preflight.finding import Finding, fault, ok, warning
 from gossamer.runtime.preflight.shown import require_identity, shown_certificate
@@ -64,6 +64,6 @@ def _is_own_service(site: SiteFolder, listen: str) -> bool:
         connection = reach(f"localhost:{port}" if host in ANY else listen, PATIENCE_S)
         with closing(shake_hands(connection, site.path / TLS, me, PATIENCE_S)) as tls:
             require_identity(shown_certificate(tls), me, {}, datetime.now(UTC))
-    except PeerError:
+    except (PeerError, IdentityError):
         return False
     return True

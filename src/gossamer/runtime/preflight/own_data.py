@@ -22,9 +22,10 @@ from gossamer.data.description import SPLITS, Case
 from gossamer.data.labels import LabelSpace
 from gossamer.errors import DatasetError, GossamerError, NoTrainingCaseError
 from gossamer.runtime.preflight.bounded import ask
-from gossamer.runtime.preflight.finding import SHOWN, Finding, fault, fault_of, listed, ok, warning
+from gossamer.runtime.preflight.finding import Finding, fault, fault_of, ok, warning
 from gossamer.runtime.preflight.reading import ImageRead, MasksRead, read_image, read_masks
 from gossamer.watch import Watch
+from gossamer.words import FEW, first_few
 
 READERS = 4
 """Cases read at a time: unpacking takes the processor, and each holds an image in memory."""
@@ -81,7 +82,7 @@ def check_structures(cases: Sequence[Case], structures: Sequence[str]) -> list[F
             )
         ]
     if besides := sorted(drawn.keys() - set(structures)):
-        findings.append(ok("structures", f"drawn here, and not of this federation: {listed(besides)}", "others"))
+        findings.append(ok("structures", f"drawn here, and not of this federation: {first_few(besides)}", "others"))
     return findings
 
 
@@ -95,8 +96,8 @@ def check_duplicates(images: Sequence[ImageRead]) -> list[Finding]:
     if not copies:
         return [ok("duplicates", f"no image twice among {sum(map(len, same.values()))}")]
     across = sum(len({case.split for case in cases}) > 1 for cases in copies)
-    groups = [" = ".join(f"{case.id} ({case.split})" for case in cases[:SHOWN]) for cases in copies]
-    found = f"{len(copies)} image(s) under several ids, {across} of them in several splits: {listed(groups)}"
+    groups = [" = ".join(f"{case.id} ({case.split})" for case in cases[:FEW]) for cases in copies]
+    found = f"{len(copies)} image(s) under several ids, {across} of them in several splits: {first_few(groups)}"
     return [fault("duplicates", DatasetError, found, f"keep one of each; {IMPORT_AGAIN}")]
 
 
@@ -111,7 +112,7 @@ def check_sides(masks: Sequence[MasksRead]) -> list[Finding]:
             if apart_mm <= 0:
                 swapped.append(f"{read.case.id} {names[left]} ({-apart_mm:.0f} mm right of its partner)")
     if swapped:
-        found = f"{len(swapped)} of {pairs} pairs lie the wrong way round: {listed(swapped)}"
+        found = f"{len(swapped)} of {pairs} pairs lie the wrong way round: {first_few(swapped)}"
         remedy = f"names were swapped, or the image is mirrored: look at these cases in a viewer; {IMPORT_AGAIN}"
         return [fault("sides", DatasetError, found, remedy)]
     return [ok("sides", f"left lies left in all of {pairs} pairs")]

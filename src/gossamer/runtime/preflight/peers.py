@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from cryptography import x509
 
 from gossamer import __version__
 from gossamer.errors import (
     ConfigurationError,
+    GossamerError,
     IdentityError,
     ListenError,
     NoAnswerError,
@@ -23,6 +24,7 @@ from gossamer.errors import (
 from gossamer.gossip.topology import SiteId
 from gossamer.runtime.card import Member
 from gossamer.runtime.federation_file import Federation
+from gossamer.runtime.preflight.bounded import answer_to
 from gossamer.runtime.preflight.finding import Finding, fault, fault_of, ok, warning
 from gossamer.runtime.preflight.proxy import proxy_for
 from gossamer.runtime.preflight.relay import check_relay
@@ -48,6 +50,15 @@ class Patience:
 
 DEFAULT_PATIENCE = Patience()
 
+HURRIED = Patience(connect_s=5.0, handshake_s=5.0)
+"""Of a site at work, which dials again meanwhile."""
+
+HURRIED_S = 30.0
+"""All steps; a name server that hangs is waited for no longer."""
+
+UNREACHED = (PeerNameError, PortClosedError, NoAnswerError)
+"""Nobody refused anything: the peer may be switched off, or on its way."""
+
 
 def check_peer(
     member: Member, site: SiteFolder, federation: Federation, now: datetime, patience: Patience = DEFAULT_PATIENCE
@@ -70,7 +81,7 @@ def check_peer(
     try:
         try:
             shown = _look(peer, site, federation, now, patience)
-        except (PeerNameError, PortClosedError, NoAnswerError):
+        except UNREACHED:
             if proxy is None:
                 raise  # else the way out leads through the proxy alone, and gRPC finds it
         hello = Hello(protocols=PROTOCOLS, release=__version__, federation=federation.sha256)
@@ -94,6 +105,30 @@ def _look(peer: Peer, site: SiteFolder, federation: Federation, now: datetime, p
         require_identity(shown, peer, names, now)
         require_accepted(tls)
     return shown
+
+
+async def why_down(peer: Peer, site: SiteFolder, federation: Federation) -> GossamerError | None:
+    """What keeps a line to a peer from coming up, with the code that ``check_peer`` finds; None where nothing does.
+
+    What only a greeting shows, the line that is greeted tells itself.
+
+    Args:
+        peer: it has an address.
+        site: this site, at work.
+        federation: that it takes part in.
+    """
+    return await answer_to(lambda: _why_down(peer, site, federation), HURRIED_S)
+
+
+def _why_down(peer: Peer, site: SiteFolder, federation: Federation) -> GossamerError | None:
+    assert peer.address is not None
+    try:
+        _look(peer, site, federation, datetime.now(UTC), HURRIED)
+    except UNREACHED as error:
+        return None if proxy_for(host_and_port(peer.address)[0]) else error
+    except (PeerError, IdentityError) as error:
+        return error
+    return None
 
 
 def _dials_out(member: Member, site: SiteFolder, federation: Federation) -> Finding:

@@ -90,12 +90,13 @@ def shake_hands(connection: socket.socket, tls_file: Path, peer: Peer, patience_
 
     Raises:
         IdentityError: this site has nothing to show.
-        NotTlsError: what answers does not speak TLS.
+        NotTlsError: what answers does not speak TLS 1.3.
         NotAcceptedError: it does, and refuses this site's certificate at once.
         NoAnswerError: it accepts connections and says nothing.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.verify_mode = ssl.CERT_NONE  # whose certificate it is, is what shall be found out
     context.set_alpn_protocols(["h2"])
     connection.settimeout(patience_s)
@@ -126,8 +127,8 @@ def _no_handshake(error: OSError) -> PeerError:
         return _not_accepted(reason)
     words = reason.lower().replace("_", " ")
     return NotTlsError(
-        f"wanted TLS; found something else ({words}); another program listens there, or a proxy hangs up: compare "
-        "address and port with that site"
+        f"wanted TLS 1.3; found something else ({words}); another program listens there, or a proxy stands between: "
+        "compare address and port with that site"
     )
 
 

@@ -18,6 +18,7 @@ from gossamer.gossip.algorithm import Mass
 from gossamer.gossip.topology import SiteId
 from gossamer.node.agreement import Agreement
 from gossamer.runtime.federation_file import Federation, FederationSettings
+from gossamer.runtime.joining import agreement_hash, node_agreement
 
 ROUNDS = 3
 """The first swaps begin while others are still busy, the last ones are last words; one round lies between."""
@@ -72,8 +73,8 @@ def agreement_of(federation: Federation, plan: Plan, own: Mass, absent: Collecti
     """
     settings = federation.settings
     sites = tuple(site.model_copy(update={"joins_later": site.name in absent}) for site in settings.sites)
-    sha256 = hashlib.sha256(f"{federation.sha256} {plan.hash}".encode()).hexdigest()
-    return settings.model_copy(update={"sites": sites}).agreement(sha256, masses_of(settings, own))
+    with_absent = settings.model_copy(update={"sites": sites})
+    return node_agreement(with_absent, agreement_hash(federation, plan), masses_of(settings, own))
 
 
 def masses_of(settings: FederationSettings, own: Mass) -> dict[SiteId, Mass]:

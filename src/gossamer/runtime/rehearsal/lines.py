@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 
-from gossamer.errors import LineRefusedError, NoAnswerError, OtherFederationError
+from gossamer.errors import GossamerError, NoAnswerError, OtherFederationError
 from gossamer.gossip.topology import SiteId
 from gossamer.runtime.card import Member
 from gossamer.runtime.federation_file import Federation
@@ -72,9 +72,9 @@ def _fault(findings: list[Finding]) -> Finding | None:
     return findings[-1] if findings[-1].state == "fault" else None
 
 
-def refused(peer: SiteId, reason: str) -> Finding:
+def refused(peer: SiteId, reason: GossamerError) -> Finding:
     """What is said of a peer that spoke and was refused, or refused, and has gone since."""
-    return fault_of(CHECK, LineRefusedError(reason), peer)
+    return fault_of(CHECK, reason, peer)
 
 
 def not_turned_up(peer: SiteId, wait_s: float) -> Finding:

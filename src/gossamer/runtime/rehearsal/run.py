@@ -23,10 +23,10 @@ from gossamer.atomic import storage_error
 from gossamer.errors import (
     ConfigurationError,
     FolderBusyError,
+    GossamerError,
     ListenError,
     NoAnswerError,
     NoticeError,
-    PeerError,
     PortClosedError,
     StatusError,
 )
@@ -42,8 +42,10 @@ from gossamer.runtime.audit_entries import Rehearsed
 from gossamer.runtime.board import Board
 from gossamer.runtime.early import EarlyHearing
 from gossamer.runtime.federation_file import Federation
+from gossamer.runtime.joining import node_agreement
 from gossamer.runtime.journal import Journal
 from gossamer.runtime.preflight.finding import Finding
+from gossamer.runtime.preflight.peers import UNREACHED
 from gossamer.runtime.rehearsal.apart import apart, take_letters_away
 from gossamer.runtime.rehearsal.derived import agreement_of, masses_of, rehearsed, usual_plan
 from gossamer.runtime.rehearsal.lines import is_up, look_at, not_through, not_turned_up, refused
@@ -210,7 +212,7 @@ class Rehearsal:
             trainer.close()
         return report_of(
             self._real,
-            self._real.settings.agreement(self._real.sha256, masses_of(self._real.settings, self._mass)),
+            node_agreement(self._real.settings, self._real.sha256, masses_of(self._real.settings, self._mass)),
             me=self.me,
             share_bytes=self._share_bytes,
             ready=self._ready(),
@@ -342,7 +344,7 @@ class Rehearsal:
             try:
                 told[site] = measured_by(site, content)
             except NoticeError as refusal:
-                self._note_refusal(site, str(refusal), refusal.code)
+                self._note_refusal(site, refusal)
         return told
 
     def _all(self) -> set[SiteId]:
@@ -358,8 +360,9 @@ class Rehearsal:
         if topic == READY and author != self.me:
             self._watch.say(f"site {author} is here")
 
-    def _note_refusal(self, who: str, reason: str, code: str = PeerError.code) -> None:
-        self._audit.refuse(who, code, reason)
+    def _note_refusal(self, who: str, error: GossamerError) -> None:
+        if not isinstance(error, UNREACHED):
+            self._audit.refuse(who, error.code, str(error))
 
     def _peer_started(self, peer: SiteId) -> None:
         self.board.tell(peer)

@@ -12,17 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gossamer.gossip import GossipState, Mass, Share, SiteId, build_algorithm, build_topology
+from gossamer.gossip.clipping import FACTOR, MOST_PHASES, ClippingGuard, after_training
+from gossamer.gossip.guard import GUARD_KINDS, GuardState, PeerRecord
 from gossamer.gossip.mass_bounds import handed_over, most_by_schedule, most_by_total
-from gossamer.gossip.robust import (
-    FACTOR,
-    GUARD_KINDS,
-    MOST_PHASES,
-    ClippingGuard,
-    GuardState,
-    PeerRecord,
-    TrimmingGuard,
-    after_training,
-)
+from gossamer.gossip.trimming import TrimmingGuard
 from gossamer.wire.values import pack, unpack
 
 REPOSITORY = Path(__file__).parents[2]

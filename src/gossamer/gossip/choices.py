@@ -1,0 +1,11 @@
+"""What a federation or study file calls by name: plain words, so that reading such a file needs no PyTorch."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+Pace = Literal["asynchronous", "lockstep"]
+"""Whether sites wait for each other."""
+
+GuardName = Literal["clipping", "trimming"]
+"""What stands before every mean (``registry.GUARDS``)."""
