@@ -37,3 +37,14 @@ def _files_are_read_here(monkeypatch):
     monkeypatch.setattr("gossamer.data.importers.run.outcomes", outcomes)
     monkeypatch.setattr("gossamer.dicom.files.headers.outcomes", outcomes)
     monkeypatch.setattr("gossamer.dicom.rtstruct.skim.outcomes", outcomes)
+
+
+@pytest.fixture
+def one_thread():
+    """A tiny network on one thread: more would wait for each other."""
+    import torch  # most tests of this folder do without
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

@@ -4,47 +4,27 @@ import signal
 from datetime import date
 
 import pytest
-import torch
 from pydicom.uid import generate_uid
-from tests.dicom.pacs.peers import DICOMWEB, ORTHANC, free_port, running_orthanc
+from tests.cli.tiny_model import model_that_finds
+from tests.dicom.pacs.peers import free_port, needs_orthanc, running_orthanc
 from tests.dicom.phantom_series import write_series
 from typer.testing import CliRunner
 
 from gossamer.cli.main import main
-from gossamer.cli.pacs import pacs_app
-from gossamer.data.plan import NetworkPlan, Plan
+from gossamer.cli.pacs import _sum_up, pacs_app
 from gossamer.dicom.files.headers import read_headers
 from gossamer.dicom.outgoing.made_by import read_made_by
+from gossamer.dicom.pacs.web import WebPacs
 from gossamer.dicom.rtstruct.structure_set import read_structure_set
-from gossamer.errors import ConfigurationError, DataError, UnreadableImageError, UsageError
-from gossamer.nets import build_network, parameters_of
-from gossamer.segment.model_file import ModelRecord, read_model, write_model
+from gossamer.errors import ConfigurationError, DataError, NotFetchedError, PacsError, UnreadableImageError, UsageError
+from gossamer.segment.model_file import read_model
 
-PLAN = Plan(
-    structures=("SpinalCord", "Parotid_R"),
-    spacing_mm=(3.0, 1.5, 1.5),
-    patch_size=(8, 16, 16),
-    hu_low=-200.0,
-    hu_high=300.0,
-    hu_mean=10.0,
-    hu_sd=100.0,
-    position_channels=False,
-    network=NetworkPlan("unet", (8, 16), ((2, 2, 2),)),
-)
-
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")
 def orthanc(tmp_path_factory):
-    if ORTHANC is None or not DICOMWEB.exists():
-        pytest.skip("needs Orthanc with DICOMweb (Debian: orthanc, orthanc-dicomweb), which is not installed")
+    needs_orthanc()
     with running_orthanc(tmp_path_factory.mktemp("orthanc")) as running:
         yield running
 
@@ -73,16 +53,6 @@ def pushed(home, **changes):
     return study
 
 
-def model_that_finds(path, *found):
-    """A model that sees these structures everywhere and the others nowhere."""
-    params = parameters_of(build_network(PLAN))
-    params["head.weight"].zero_()
-    params["head.bias"] = torch.tensor([9.0 if name in found else -9.0 for name in PLAN.structures])
-    record = ModelRecord(arm="gossip", seed=0, sites={"A": 3}, steps=1, rounds=1, gossamer_version="0.1.0")
-    write_model(path, params, PLAN, record)
-    return path
-
-
 def test_series_is_pushed_shown_pulled_and_passed_over_the_second_time(home):
     study = pushed(home, patient="Planted^Token")
     shown = run("pull", "-o", "down", "--study-uid", study, "--dry-run")
@@ -95,6 +65,24 @@ def test_series_is_pushed_shown_pulled_and_passed_over_the_second_time(home):
     again = run("pull", "-o", "down", "--study-uid", study)
     assert again.stdout.endswith("\tCT\tfetched before\n")
     assert not [word for word in ("Planted", "Thorax", study) if word in shown.output + pulled.output + again.output]
+
+
+def test_series_at_which_the_pacs_fails_does_not_keep_the_others_from_coming(home, monkeypatch):
+    study = pushed(home, shape=(2, 4, 4))
+    write_series(home / "more", shape=(2, 4, 4), study_uid=study, series_uid=(bad := generate_uid()[:40]))
+    run("push", home / "more")
+    images_of = WebPacs._images_of
+
+    def fail_on_one(pacs, series):
+        if series.series_uid == bad:
+            raise PacsError("wanted an answer of the PACS; found HTTP status 500; is the address right?")
+        return images_of(pacs, series)
+
+    monkeypatch.setattr(WebPacs, "_images_of", fail_on_one)
+    done = run("pull", "-o", "down", "--study-uid", study)
+    assert type(done.exception) is NotFetchedError
+    assert "GOS-620: wanted an answer" in done.stderr
+    assert len(list((home / "down").iterdir())) == 1
 
 
 def test_patient_id_is_asked_for_so_that_it_stands_in_no_list_of_processes(home):
@@ -121,7 +109,29 @@ def test_what_cannot_be_done_says_why(home, arguments, error, meant):
 
 
 def test_check_tells_how_the_pacs_answers(home):
-    assert run("check").stdout.startswith("The PACS answers to QIDO-RS, in 0.")
+    said = run("check").stdout.splitlines()
+    assert said[0].startswith("The PACS answers to QIDO-RS, in 0.")
+    assert said[1:] == ["The line is plain text: anyone on the way can read and change patients' data."]
+
+
+def test_folder_without_a_file_is_no_push_by_either_protocol(home, orthanc):
+    (home / "empty").mkdir()
+    (home / "dimse.toml").write_text(
+        f'[dimse]\nhost = "127.0.0.1"\nport = {orthanc.dicom}\nae_title = "ORTHANC"\nplain_dimse = true\n'
+    )
+    for pacs in ("pacs.toml", "dimse.toml"):
+        done = run("push", "empty", "--pacs", pacs)
+        assert type(done.exception) is UsageError
+        assert "found none in what was given" in str(done.exception)
+
+
+def test_once_fails_for_what_failed_this_time_and_not_for_what_was_given_up_years_ago(capsys):
+    counts = {"done": 4, "there": 3, "held": 2, "trying": 0, "failed": 1}
+    _sum_up(counts, failed_now=0)
+    assert capsys.readouterr().out == "In all 4 series contoured, 3 had been before, 2 held back, 1 given up.\n"
+    for missed in ({"counts": counts, "failed_now": 1}, {"counts": counts | {"trying": 1}, "failed_now": 0}):
+        with pytest.raises(DataError, match="found 1 that failed"):
+            _sum_up(**missed)
 
 
 def test_new_ct_is_predicted_and_its_structure_set_is_at_the_pacs_once(home):
@@ -131,17 +141,23 @@ def test_new_ct_is_predicted_and_its_structure_set_is_at_the_pacs_once(home):
     model = model_that_finds(home / "model.safetensors", "SpinalCord")
     watch = ("watch", "-m", model, "--once", "--interval", 1)
     held = run(*watch, "--state", "careful")
-    assert type(held.exception) is DataError
-    assert "GOS-309: wanted a CT like those that the model learned from; found the warnings hu" in held.stderr
+    assert held.exit_code == 0, held.output
+    assert held.stdout == "In all 0 series contoured, 0 had been before, 1 held back, 0 given up.\n"
+    assert (
+        "images: held back. GOS-309: wanted a CT like those that the model learned from; found the warnings hu"
+        in held.stderr
+    )
     assert run("pull", "-o", "none", "--study-uid", study, "--modality", "RTSTRUCT").exit_code != 0
     with (home / "pacs.toml").open("a") as settings:
         settings.write("hold_back = []\n")
     first = run(*watch)
     assert first.exit_code == 0, first.output
-    assert first.stdout == "In all 1 series contoured, 0 had been before, 0 given up.\n"
+    assert first.stdout == "In all 1 series contoured, 0 had been before, 0 held back, 0 given up.\n"
     assert "Not a medical device" in first.stderr
-    assert "not found and left out: Parotid_R" in first.stderr
-    assert run(*watch, "--state", "other").stdout == "In all 0 series contoured, 1 had been before, 0 given up.\n"
+    assert "not found and left out: Parotid_L, Parotid_R" in first.stderr
+    assert run(*watch, "--state", "other").stdout == (
+        "In all 0 series contoured, 1 had been before, 0 held back, 0 given up.\n"
+    )
     run("pull", "-o", "down", "--study-uid", study, "--with-structure-sets")
     [path] = [header.path for header in read_headers(home / "down").headers if header.modality == "RTSTRUCT"]
     structures = read_structure_set(path)

@@ -3,8 +3,8 @@ import json
 import numpy as np
 import pydicom
 import pytest
-import torch
-from tests.cli.test_predict import ct, model_that_finds, run
+from tests.cli.test_predict import ct, run
+from tests.cli.tiny_model import model_that_finds
 from tests.dicom.phantom_series import write_series
 
 from gossamer.dicom.series.key import series_key
@@ -13,14 +13,6 @@ from gossamer.errors import DataError, EmptyMaskError, SliceStackError, Unreadab
 __all__ = ["ct"]
 
 UIDS = ("1.2.3.2", "1.2.3.22")
-
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """How hospital IT installs a site: units, images, and the two pages that quote them. No image is built here."""
 
-import configparser
 import json
 import os
 import re
@@ -18,13 +17,13 @@ import pytest
 import yaml
 from click.exceptions import UsageError as ClickUsageError
 from packaging.specifiers import SpecifierSet
+from tests.deploy.units import DEPLOY, unit, verdict_of_systemd
 from typer.main import get_command
 
 from gossamer import errors
 from gossamer.cli.main import app
 
-REPOSITORY = Path(__file__).parents[2]
-DEPLOY = REPOSITORY / "deploy"
+REPOSITORY = DEPLOY.parent
 INSTALL = REPOSITORY / "docs/how-to/install-at-a-hospital.md"
 CONTAINER = REPOSITORY / "docs/how-to/run-in-a-container.md"
 
@@ -43,31 +42,13 @@ def joined_lines(text):
 # systemd units
 
 
-def unit(name):
-    parser = configparser.ConfigParser(interpolation=None, comment_prefixes=("#",))
-    parser.optionxform = str
-    parser.read_string((DEPLOY / name).read_text(encoding="utf-8"))
-    return parser
-
-
 @pytest.fixture(scope="module")
 def site():
     return unit("gossamer-site.service")["Service"]
 
 
 def test_systemd_finds_nothing_to_say_about_the_units(tmp_path):
-    if shutil.which("systemd-analyze") is None:
-        pytest.skip("systemd-analyze is not installed")
-    command = tmp_path / "venv/bin/gossamer"
-    command.parent.mkdir(parents=True)
-    command.write_text("#!/bin/sh\n")
-    command.chmod(0o755)
-    done = subprocess.run(
-        ["systemd-analyze", "--user", "verify", *(str(DEPLOY / name) for name in UNITS)],
-        env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), "XDG_RUNTIME_DIR": str(tmp_path)},
-        capture_output=True, text=True, check=False, timeout=60,
-    )  # fmt: skip
-    assert (done.returncode, [line for line in done.stderr.splitlines() if "gossamer" in line]) == (0, [])
+    assert verdict_of_systemd(UNITS, tmp_path) == (0, [])
 
 
 def test_what_a_restart_cannot_mend_is_not_restarted_and_stays_visible(site):

@@ -251,7 +251,8 @@ def _contour_by(model: Model, held: frozenset[Name], teller: Teller) -> Callable
             teller.say(f"Series {key}: not found and left out: {', '.join(contoured.empty)}")
         if names := [warning.name for warning in contoured.warnings if warning.name in held]:
             raise UnlikeCtError(
-                f"wanted a CT like those that the model learned from; found the warnings {', '.join(names)}, above; "
+                f"wanted a CT like those that the model learned from; found the warnings "
+                f"{', '.join(dict.fromkeys(names))}, above; "
                 "nothing was stored: contour it by hand, or choose other series in [watch]"
             )
         return contoured.path

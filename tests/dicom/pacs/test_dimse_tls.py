@@ -17,8 +17,8 @@ from tests.dicom.phantom_series import SERIES, STUDY, image_uid, write_series
 from gossamer.dicom.files.headers import read_headers
 from gossamer.dicom.pacs.base import Query, SeriesAtPacs
 from gossamer.dicom.pacs.incoming import Incoming
-from gossamer.dicom.pacs.opened import open_pacs
 from gossamer.dicom.pacs.line import Line
+from gossamer.dicom.pacs.opened import open_pacs
 from gossamer.dicom.pacs.our_port import listening
 from gossamer.dicom.pacs.receiver import Receiver
 from gossamer.dicom.pacs.settings import DimseSettings
@@ -139,7 +139,7 @@ def test_plain_text_to_a_pacs_with_tls_is_no_association(secure, keys):
     plain = dict.fromkeys(("ca_file", "certificate_file", "key_file"))
     with (
         pacs_at(keys, secure[0].dicom, plain_dimse=True, **plain) as pacs,
-        pytest.raises(PacsAwayError, match="what wants it"),
+        pytest.raises(PacsAwayError, match="hangs up, who speaks no DICOM, or wants TLS"),
     ):
         pacs.check()
 

@@ -5,19 +5,21 @@ from contextlib import contextmanager
 
 import pytest
 from pydicom import dcmread
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, ImplicitVRLittleEndian
-from pynetdicom import AE, evt
+from pydicom.tag import Tag
+from pydicom.uid import CTImageStorage, ImplicitVRLittleEndian
+from pynetdicom import AE
 from tests.dicom.pacs.peers import AET, free_port
+from tests.dicom.pacs.scripted_dimse import scripted_scp
 from tests.dicom.phantom_series import SERIES, STUDY, image_uid, write_series
 
-from gossamer.dicom.pacs import receiver
-from gossamer.dicom.pacs.base import SeriesAtPacs
-from gossamer.dicom.pacs.dimse import FIND, DimsePacs
+from gossamer.dicom.pacs import incoming, receiver
+from gossamer.dicom.pacs.base import Query, SeriesAtPacs
+from gossamer.dicom.pacs.dimse import DimsePacs
 from gossamer.dicom.pacs.incoming import Incoming
 from gossamer.dicom.pacs.line import Line
-from gossamer.dicom.pacs.our_port import CallServer, listening, served
-from gossamer.dicom.pacs.receive import GET
+from gossamer.dicom.pacs.our_port import listening
 from gossamer.dicom.pacs.receiver import Receiver
 from gossamer.dicom.pacs.settings import DimseSettings
 from gossamer.errors import NotFetchedError, NotStoredError, PacsError, PacsRefusedError
@@ -25,35 +27,64 @@ from gossamer.errors import NotFetchedError, NotStoredError, PacsError, PacsRefu
 FOUND = SeriesAtPacs(STUDY, SERIES, "CT", 2)
 
 
-@contextmanager
-def scripted_scp(announced=(), sends=(), store_status=0x0000, find_status=0xFF00):
-    """A PACS that announces images, and sends whatever it likes; yields what DimsePacs is told of it."""
-
-    def find(_event):
-        for uid in announced:
-            match = Dataset()
-            match.QueryRetrieveLevel, match.SOPInstanceUID = "IMAGE", uid
-            yield find_status, match if find_status == 0xFF00 else None
-
-    def get(_event):
-        yield len(sends)
-        for file in sends:
-            yield 0xFF00, file
-
-    ae = AE(AET)
-    ae.add_supported_context(FIND)
-    ae.add_supported_context(GET)
-    ae.add_supported_context(CTImageStorage, [ExplicitVRLittleEndian, ImplicitVRLittleEndian], True, True)
-    handlers = [(evt.EVT_C_FIND, find), (evt.EVT_C_GET, get), (evt.EVT_C_STORE, lambda _event: store_status)]
-    server = ae.make_server(("127.0.0.1", 0), evt_handlers=handlers, server_class=CallServer)
-    server.addresses = frozenset({"127.0.0.1"})
-    with served(server):
-        yield DimseSettings(host="127.0.0.1", port=server.server_address[1], ae_title=AET, plain_dimse=True)
-
-
 @pytest.fixture
 def slices(tmp_path):
     return [dcmread(path) for path in write_series(tmp_path / "up", shape=(2, 4, 4))]
+
+
+def match(**elements):
+    found = Dataset()
+    for keyword, value in elements.items():
+        setattr(found, keyword, value)
+    return found
+
+
+def test_series_of_another_study_than_was_asked_for_are_not_taken_for_its_own(tmp_path):
+    """A PACS that ignores what it does not know to match gives every series it has."""
+    other = "1.2.9"
+    matches = {
+        "STUDY": [match(QueryRetrieveLevel="STUDY", StudyInstanceUID=STUDY, PatientID="P1")],
+        "SERIES": [
+            match(QueryRetrieveLevel="SERIES", StudyInstanceUID=study, SeriesInstanceUID=uid, Modality="CT")
+            for study, uid in ((STUDY, SERIES), (other, "1.2.9.1"))
+        ],
+    }
+    with scripted_scp(matches=matches) as settings:
+        found = DimsePacs(settings, tmp_path).find_series(Query(study_uid=STUDY))
+    assert [(one.study_uid, one.series_uid, one.patient_id) for one in found] == [(STUDY, SERIES, "P1")]
+
+
+def test_value_against_the_standard_is_left_out_and_not_shown(tmp_path, recwarn):
+    odd = match(QueryRetrieveLevel="SERIES", StudyInstanceUID=STUDY, SeriesInstanceUID=SERIES, Modality="CT")
+    odd.add(RawDataElement(Tag("NumberOfSeriesRelatedInstances"), "IS", 4, b"many", 0, True, True))
+    odd.add(RawDataElement(Tag("SeriesDescription"), "LO", 70, b"Planted " * 9, 0, True, True))
+    odd.add(RawDataElement(Tag("StationName"), "SH", 8, b"CT1\\CT2 ", 0, True, True))
+    matches = {"STUDY": [match(QueryRetrieveLevel="STUDY", StudyInstanceUID=STUDY)], "SERIES": [odd]}
+    with scripted_scp(matches=matches) as settings:
+        [found] = DimsePacs(settings, tmp_path).find_series(Query(study_uid=STUDY))
+    assert (found.instances, found.station) == (None, "CT1")
+    assert not [warning for warning in recwarn if "Planted" in str(warning.message)]
+
+
+def test_images_of_two_patients_in_one_series_are_refused(tmp_path, slices):
+    slices[1].PatientID = "another"
+    with (
+        scripted_scp([image_uid(0), image_uid(1)], slices) as settings,
+        pytest.raises(NotFetchedError, match="found two Patient IDs") as raised,
+    ):
+        DimsePacs(settings, tmp_path).fetch(FOUND, tmp_path / "down")
+    assert "another" not in str(raised.value)
+    assert [p.name for p in tmp_path.iterdir()] == ["up"]
+
+
+def test_series_without_end_does_not_fill_the_disk(tmp_path, slices, monkeypatch):
+    monkeypatch.setattr(incoming, "MAX_SERIES_BYTES", sum(len(s.PixelData) for s in slices) + 1000)
+    with (
+        scripted_scp([image_uid(0), image_uid(1)], slices) as settings,
+        pytest.raises(NotFetchedError, match="wanted a series of at most"),
+    ):
+        DimsePacs(settings, tmp_path).fetch(FOUND, tmp_path / "down")
+    assert [p.name for p in tmp_path.iterdir()] == ["up"]
 
 
 def test_honest_peer_is_believed(tmp_path, slices):

@@ -2,14 +2,10 @@
 
 import json
 import ssl
-from datetime import UTC, datetime, timedelta
-from ipaddress import IPv4Address
+from base64 import b64encode
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from tests.dicom.pacs.certificates import Authority
 from tests.dicom.pacs.peers import scripted_http
 from tests.dicom.phantom_series import SERIES, STUDY, image_uid, write_series
 
@@ -24,6 +20,7 @@ from gossamer.errors import (
     PacsAwayError,
     PacsCertificateError,
     PacsError,
+    PacsNotTlsError,
     PacsRefusedError,
 )
 
@@ -171,36 +168,67 @@ def test_password_is_not_carried_to_where_a_server_sends(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def certificate(tmp_path_factory):
-    """A server's certificate for 127.0.0.1 that it signed itself, with its key, in one file."""
-    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "pacs.example")])
-    address = x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))])
-    built = (
-        x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key()).serial_number(1)
-        .not_valid_before(now - timedelta(days=1)).not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .add_extension(address, critical=False).sign(key, hashes.SHA256())
-    )  # fmt: skip
-    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()) + built.public_bytes(Encoding.PEM)
-    path = tmp_path_factory.mktemp("tls") / "server.pem"
-    path.write_bytes(pem)
-    return path
+def hospital(tmp_path_factory):
+    """A CA, with a PACS of its own: ``pacs.pem``, ``pacs.key``."""
+    authority = Authority(tmp_path_factory.mktemp("tls"))
+    authority.sign("pacs")
+    return authority.ca_file
 
 
-def test_certificate_is_checked_unless_the_hospitals_ca_is_named(tmp_path, monkeypatch, certificate):
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))  # the environment does not decide whom we trust
+def test_certificate_is_checked_unless_the_hospitals_ca_is_named(tmp_path, monkeypatch, hospital):
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(hospital))  # the environment does not decide whom we trust
     tls, came = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), []
-    tls.load_cert_chain(certificate)
+    tls.load_cert_chain(hospital.with_name("pacs.pem"), hospital.with_name("pacs.key"))
     with scripted_http(lambda _m, path: came.append(path) or listed(), tls) as port:
         with pacs_at(port, tmp_path, url=f"https://127.0.0.1:{port}") as pacs:
-            with pytest.raises(PacsCertificateError, match="trusted here; found: self-signed certificate"):
+            with pytest.raises(PacsCertificateError, match="trusted here; found: unable to get local issuer"):
                 pacs.check()
             assert came == []
-        with pacs_at(port, tmp_path, url=f"https://127.0.0.1:{port}", ca_file=str(certificate)) as pacs:
+        with pacs_at(port, tmp_path, url=f"https://127.0.0.1:{port}", ca_file=str(hospital)) as pacs:
             assert pacs.check() == "QIDO-RS"
     with pytest.raises(ConfigurationError, match="ca_file"):
         pacs_at(port, tmp_path, ca_file="absent.pem")
+
+
+def test_plain_text_in_place_of_tls_is_told_apart(tmp_path):
+    came = []
+    with scripted_http(lambda _m, path: came.append(path) or listed()) as port:
+        with (
+            pacs_at(port, tmp_path, url=f"https://127.0.0.1:{port}") as pacs,
+            pytest.raises(PacsNotTlsError, match="found plain text"),
+        ):
+            pacs.check()
+    assert came == []
+
+
+def test_slash_at_the_end_of_an_address_means_nothing(tmp_path, slices):
+    came = []
+
+    def answer(_method, path):
+        came.append(path.partition("?")[0])
+        return (200, DICOM_JSON, b"{}") if came[-1].endswith("studies") else listed(SERIES, tag="0020000E")
+
+    with scripted_http(answer) as port, pacs_at(port, tmp_path, url=f"http://127.0.0.1:{port}/rs/") as pacs:
+        pacs.find_series(Query())
+        pacs.store(sorted((tmp_path / "up").iterdir())[:1])
+    assert set(came) == {"/rs/series", "/rs/studies"}
+
+
+def test_password_of_any_script_is_sent_and_a_token_is_one_line(tmp_path):
+    seen = []
+    for name, text in (("word", "Schlüssel-ключ"), ("token", "first\nsecond")):
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o600)
+    with scripted_http(lambda _m, _p: listed()) as port:
+        with pacs_at(port, tmp_path, user="ä", password_file="word") as pacs:
+            pacs._session.hooks["response"].append(
+                lambda answer, **_: seen.append(answer.request.headers["Authorization"])
+            )
+            pacs.check()
+        with pytest.raises(ConfigurationError, match="one line of ASCII") as raised:
+            pacs_at(port, tmp_path, token_file="token")
+    assert seen == ["Basic " + b64encode("ä:Schlüssel-ключ".encode()).decode()]  # RFC 7617 with UTF-8
+    assert "second" not in str(raised.value)
 
 
 def test_odd_json_is_no_series_and_a_server_without_pages_ends(tmp_path):

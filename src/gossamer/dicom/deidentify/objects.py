@@ -140,9 +140,9 @@ def _check_no_words(header: Header) -> None:
 def _check_pixels(header: Header, data: Dataset) -> None:
     """Raise unless the pixels are those of the image, without a word in them or behind them."""
     if (burned_in := ascii_of(data, "BurnedInAnnotation").upper()) not in ("", "NO"):
-        found = "YES" if burned_in == "YES" else "another code"
+        shown = "YES" if burned_in == "YES" else "another code"
         raise UnreadableImageError(
-            f"wanted pixels without words; found Burned In Annotation {found}; export the series without annotations"
+            f"wanted pixels without words; found Burned In Annotation {shown}; export the series without annotations"
         )
     if header.sop_class_uid == RTStructureSetStorage:
         return

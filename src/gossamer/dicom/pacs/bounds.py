@@ -48,7 +48,7 @@ def bounded(silence_s: float, message_bytes: int, on_too_long: Callable[[], None
                 raise TooLongError
             return read(size_bytes)
 
-        line.recv = recv  # type: ignore[method-assign]
+        line.recv = recv  # type: ignore[method-assign, assignment]
 
     def on_message(event: evt.Event) -> None:
         sizes[id(event.assoc)] = 0

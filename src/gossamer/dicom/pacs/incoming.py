@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Self
 
 from gossamer.atomic import flush_folder, storage_error
-from gossamer.dicom.files.elements import ascii_of
+from gossamer.dicom.files.elements import ascii_of, bytes_of
 from gossamer.dicom.files.open_file import MAX_FILE_BYTES, foreign_errors_mapped, open_dicom
 from gossamer.dicom.pacs.base import MAX_INSTANCES, SeriesAtPacs, check_uids
 from gossamer.errors import NotFetchedError, UnreadableImageError, UsageError
@@ -146,8 +146,9 @@ class Incoming:
     def _check(self, path: Path, uid: str) -> None:
         try:
             with foreign_errors_mapped():
-                tags = ["StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"]
+                tags = ["StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "PatientID"]
                 file = open_dicom(path, tags, stop_before_pixels=True, max_items=MAX_ITEMS)
+                self._patients.add(bytes_of(file, "PatientID").strip(b" \0"))
                 found = [ascii_of(file, f"{what}InstanceUID") for what in ("Study", "Series", "SOP")]
         except UnreadableImageError as error:
             raise NotFetchedError(

@@ -95,8 +95,8 @@ def _not_established(association: Association, settings: DimseSettings) -> PacsE
     if (rejection := _rejection(association)) is not None:
         return PacsRefusedError(
             f"wanted an association with {settings.ae_title!r} as {settings.own_ae_title!r}; found it rejected: "
-            f"{rejection.reason_str}; compare ae_title and own_ae_title in pacs.toml with what the PACS's administrator "
-            "has entered"
+            f"{rejection.reason_str}; compare ae_title and own_ae_title in pacs.toml with what the PACS's "
+            "administrator has entered"
         )
     if refused := association.rejected_contexts:
         services = ", ".join(sorted({context.abstract_syntax.name for context in refused if context.abstract_syntax}))
@@ -105,8 +105,8 @@ def _not_established(association: Association, settings: DimseSettings) -> PacsE
             "own_port in pacs.toml series are fetched by C-MOVE, without by C-GET)"
         )
     return PacsAwayError(
-        "wanted to reach the PACS; found that nobody listens at host and port in pacs.toml, or that it hangs up, as "
-        "what is no DICOM and, without TLS, what wants it; does it run, and are they right?"
+        "wanted to reach the PACS; found that nobody listens at host and port in pacs.toml, or that somebody "
+        "there hangs up, who speaks no DICOM, or wants TLS; does it run, and are they right?"
     )
 
 

@@ -55,7 +55,8 @@ def open_session(settings: WebSettings, home: Path) -> requests.Session:
         session.verify = str(home / settings.ca_file)
     if settings.password_file is not None:
         password = read_secret(home / settings.password_file)
-        session.auth = ((settings.user or "").encode(), password.encode())  # as text requests would write Latin-1
+        user = (settings.user or "").encode()
+        session.auth = (user, password.encode())  # type: ignore[assignment]  text would be sent as Latin-1, or not at all
     if settings.token_file is not None:
         token = read_secret(home / settings.token_file)
         if not (token.isascii() and token.isprintable()):
