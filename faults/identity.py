@@ -241,6 +241,12 @@ def _pem(key: Any) -> bytes:
     return text
 
 
+def in_full(place: Place) -> tuple[bytes, bytes]:
+    """All that a member shows."""
+    shown = new_tls_certificate(place.member)
+    return shown.key_pem, shown.chain_pem
+
+
 SELF_SIGNED = "self signed certificate"
 NOT_SIGNED = "not signed by the identity of the site it names"
 
@@ -261,7 +267,7 @@ CALLERS: dict[str, tuple[Knock, str]] = {
     "a member's deputy": (by_grpc(deputy), "path length|invalid ca|" + NOT_SIGNED),
     "an RSA key": (by_tls(self_signed("RSA")), SELF_SIGNED),
     "an Ed25519 key": (by_tls(self_signed("Ed25519")), "signature|algorithm|" + SELF_SIGNED),
-    "TLS 1.2 without a certificate": (by_tls(lambda p: None, ssl.TLSVersion.TLSv1_2), "did not return a certificate"),
+    "TLS 1.2": (by_tls(in_full, ssl.TLSVersion.TLSv1_2), "no shared cipher"),
     "TLS 1.1": (by_tls(lambda place: None, ssl.TLSVersion.TLSv1_1), "unsupported protocol"),
     "HTTP": (by_bytes(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"), "http request"),
     "HTTP/2 in plain text": (by_bytes(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(9)), "wrong version number"),

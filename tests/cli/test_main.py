@@ -66,10 +66,10 @@ for words in (
     ["federation", "approve", f"{home}/fed.toml", "--folder", f"{home}/site"],
 ):
     app(words, standalone_mode=False)
-print("torch" in sys.modules)
+print(*(name for name in ("torch", "monai", "nibabel", "pydicom", "grpc") if name in sys.modules), "end")
 """
     done = python(code, str(tmp_path))
-    assert done.stdout.splitlines()[-1] == "False", done.stderr
+    assert done.stdout.splitlines()[-1] == "end", done.stderr
 
 
 def test_help_lists_every_command():

@@ -137,7 +137,8 @@ def refuse_private_pictures(datasets: Mapping[str, Dataset]) -> None:
     if private:
         raise UsageError(
             f"wanted data that may be shown, for a report with CT slices; found datasets not declared public, of "
-            f"{', '.join(private)}; leave out --images: no image leaves a hospital"
+            f"{', '.join(private)}; leave out --images, for no image leaves a hospital; where these may be shown to "
+            "anyone, import them again with: gossamer import ... --public"
         )
 
 

@@ -192,12 +192,12 @@ def test_certificate_is_checked_unless_the_hospitals_ca_is_named(tmp_path, monke
 
 def test_plain_text_in_place_of_tls_is_told_apart(tmp_path):
     came = []
-    with scripted_http(lambda _m, path: came.append(path) or listed()) as port:
-        with (
-            pacs_at(port, tmp_path, url=f"https://127.0.0.1:{port}") as pacs,
-            pytest.raises(PacsNotTlsError, match="found plain text"),
-        ):
-            pacs.check()
+    with (
+        scripted_http(lambda _m, path: came.append(path) or listed()) as port,
+        pacs_at(port, tmp_path, url=f"https://127.0.0.1:{port}") as pacs,
+        pytest.raises(PacsNotTlsError, match="found plain text"),
+    ):
+        pacs.check()
     assert came == []
 
 

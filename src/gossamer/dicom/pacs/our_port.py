@@ -132,7 +132,7 @@ def listening(line: Line, receiver: Receiver) -> Iterator[None]:
     server = cast(CallServer, made)
     server.addresses = frozenset(addresses)
     if line.tls is not None:
-        server.tls, server.on_failure = line.tls.inward(), _noted_by(receiver)
+        server.tls, server.on_failure = line.tls.inward, _noted_by(receiver)
     with served(server):
         yield
 
@@ -149,10 +149,10 @@ def served(server: CallServer) -> Iterator[None]:
         for caller in list(server.greeted):
             with suppress(OSError):  # it has just gone
                 caller.shutdown(socket.SHUT_RDWR)
+        server.server_close()  # from here on nobody is greeted any more
         for association in server.active_associations:
             association.abort()
             association.join(CONNECT_S)
-        server.server_close()
         thread.join()
 
 

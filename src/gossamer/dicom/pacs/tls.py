@@ -30,7 +30,12 @@ NONE_SHOWN = "PEER_DID_NOT_RETURN_A_CERTIFICATE"
 
 
 class Tls:
-    """Both directions of the line to one PACS."""
+    """Both directions of the line to one PACS.
+
+    Attributes:
+        outward: for associations that we ask for.
+        inward: for our port, where the PACS calls us.
+    """
 
     def __init__(self, settings: DimseSettings, home: Path) -> None:
         """Read certificates and keys.
@@ -44,6 +49,8 @@ class Tls:
         """
         self._settings, self._home = settings, home
         self._failure: PacsError | None = None
+        self.inward = self._context(ssl.PROTOCOL_TLS_SERVER)
+        self.inward.verify_mode = ssl.CERT_REQUIRED
         self.outward = self._context(ssl.PROTOCOL_TLS_CLIENT)
         self.outward.sslsocket_class = _telling(self._hear_greeting, self._hear)
 
@@ -51,12 +58,6 @@ class Tls:
     def host(self) -> str:
         """The name that has to stand in the PACS's certificate."""
         return self._settings.host
-
-    def inward(self) -> ssl.SSLContext:
-        """For our port, where the PACS calls us."""
-        context = self._context(ssl.PROTOCOL_TLS_SERVER)
-        context.verify_mode = ssl.CERT_REQUIRED
-        return context
 
     def forget(self) -> None:
         """Before a new association: what went wrong in the last one is no matter any more."""

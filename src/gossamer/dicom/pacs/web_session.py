@@ -56,7 +56,8 @@ def open_session(settings: WebSettings, home: Path) -> requests.Session:
     if settings.password_file is not None:
         password = read_secret(home / settings.password_file)
         user = (settings.user or "").encode()
-        session.auth = (user, password.encode())  # type: ignore[assignment]  text would be sent as Latin-1, or not at all
+        # As text requests would send it in Latin-1, or not at all (RFC 7617 2.1).
+        session.auth = (user, password.encode())  # type: ignore[assignment]
     if settings.token_file is not None:
         token = read_secret(home / settings.token_file)
         if not (token.isascii() and token.isprintable()):
