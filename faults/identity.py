@@ -30,7 +30,9 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from faults.campaign import Campaign, Result
 from faults.net_hospitals import Hospitals, ended, wait_until
+from gossamer.errors import PeerError
 from gossamer.runtime.audit import records_of
+from gossamer.runtime.audit_entries import Refused
 from gossamer.transport import identity as identities
 from gossamer.transport.grpc_lines import METHOD
 from gossamer.transport.identity import Identity, TlsCertificate, new_identity, new_tls_certificate, tls_name
@@ -324,6 +326,7 @@ def identity(size: int, seed: int, folder: Path) -> Result:
                     answered.append(what)
             if not wait_until(lambda reason=reason: _noted(site.path, reason), NOTED_WITHIN_S):
                 unnoted.append(what)
+    unnoted += [f"{entry.peer}: no code of its own" for entry in _refused(site.path) if entry.code == PeerError.code]
     kinds = len(CALLERS) + len(PEERS)
     figure = f"{kinds} kinds, {size * len(CALLERS) + len(PEERS)} handshakes: {len(answered)} answered, "
     figure += f"{len(unnoted)} without their reason in the audit log; then "
@@ -333,10 +336,13 @@ def identity(size: int, seed: int, folder: Path) -> Result:
     return Result(figure, not answered and not unnoted, {"kinds": kinds, "answered": len(answered)})
 
 
+def _refused(folder: Path) -> list[Refused]:
+    return [each.entry for each in records_of(folder) if isinstance(each.entry, Refused)]
+
+
 def _noted(folder: Path, reason: str) -> int:
     """How many refusals of the log give this reason."""
-    refused = [each.entry for each in records_of(folder) if each.entry.kind == "refused"]
-    return sum(bool(re.search(reason, entry.reason)) for entry in refused)  # type: ignore[attr-defined]
+    return sum(bool(re.search(reason, entry.reason)) for entry in _refused(folder))
 
 
 def _is_open(address: str) -> bool:

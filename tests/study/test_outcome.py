@@ -78,7 +78,9 @@ def test_slices_of_private_data_are_refused(own_finished, own_home):
     description = own_home / "data/B/dataset.json"
     description.write_text(description.read_text().replace('"public": true', '"public": false'))
     before = (own_finished / "report.html").read_bytes()
-    with pytest.raises(UsageError, match="of B; leave out --images, .* import them again with: gossamer import ... --public"):
+    with pytest.raises(
+        UsageError, match=r"of B; leave out --images, .* import them again with: gossamer import \.\.\. --public"
+    ):
         redraw(own_finished, own_home / "data")
     assert (own_finished / "report.html").read_bytes() == before
 

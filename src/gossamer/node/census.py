@@ -4,8 +4,8 @@ Every share carries its sender's counts, and counts only grow, so the larger of 
 federation of n sites that do not wait for each other is n local phases, whoever does them; the run is over after R n
 of them. So all train until the end, the slow ones less often, and nobody idles; a site whose peers are away does all.
 
-A member that claims local phases it has not done ends the run early for all. It cannot hide it: each site's own count
-stands in its signed result.
+A member that claims local phases that were not done, its own or others', ends the run early for all that hear it. It
+cannot hide it: each site's own count stands in its signed result.
 """
 
 from __future__ import annotations
