@@ -393,7 +393,8 @@ def _listening(address: str, shown: TlsCertificate, folder: Path) -> Iterator[No
                     caller, _ = door.accept()
                     with caller, suppress(OSError):
                         caller.settimeout(ANSWERS_WITHIN_S)
-                        context.wrap_socket(caller, server_side=True).recv(1)
+                        with context.wrap_socket(caller, server_side=True) as tls:
+                            tls.recv(1)
 
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()

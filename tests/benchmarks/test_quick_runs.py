@@ -16,6 +16,7 @@ LIMITS = {
     "simulated round to its bare optimiser steps: time": 1.05,
     "first local step to bare PyTorch and MONAI: time": 1.5,
     "gossamer --help": 0.5,
+    "gossamer federation show": 0.8,
     "prediction, peak memory": 4.0,
     "post-processing and writing to the whole prediction: time": 0.25,
     "exchange between two sites to the bare stream both ways: time": 2.0,

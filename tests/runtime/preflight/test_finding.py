@@ -3,7 +3,7 @@
 import pytest
 
 from gossamer.errors import DatasetError, IdentityError, NoAnswerError, UsageError
-from gossamer.runtime.preflight.finding import exit_status, fault, fault_of, listed, ok, warning
+from gossamer.runtime.preflight.finding import exit_status, fault, fault_of, ok, warning
 
 ERRORS = (UsageError, DatasetError, IdentityError, NoAnswerError)
 
@@ -32,10 +32,3 @@ def test_the_last_part_of_a_message_is_what_to_do():
 def test_a_message_of_one_part_is_what_was_found():
     finding = fault_of("data", DatasetError("broken"))
     assert (finding.found, finding.remedy) == ("broken", "")
-
-
-@pytest.mark.parametrize(
-    ("count", "words"), [(0, ""), (2, "0, 1"), (5, "0, 1, 2, 3, 4"), (8, "0, 1, 2, 3, 4 and 3 more")]
-)
-def test_long_lists_are_cut(count, words):
-    assert listed([str(n) for n in range(count)]) == words
