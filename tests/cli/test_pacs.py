@@ -15,7 +15,7 @@ from gossamer.cli.pacs import _sum_up, pacs_app
 from gossamer.dicom.files.headers import read_headers
 from gossamer.dicom.outgoing.made_by import read_made_by
 from gossamer.dicom.pacs.web import WebPacs
-from gossamer.dicom.rtstruct.structure_set import read_structure_set
+from gossamer.dicom.rtstruct.read import read_structure_set
 from gossamer.errors import ConfigurationError, DataError, NotFetchedError, PacsError, UnreadableImageError, UsageError
 from gossamer.segment.model_file import read_model
 

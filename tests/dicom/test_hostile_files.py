@@ -26,7 +26,7 @@ from gossamer.dicom.deidentify.pseudonyms import Pseudonyms
 from gossamer.dicom.files import headers
 from gossamer.dicom.files.header import read_header
 from gossamer.dicom.files.headers import read_headers
-from gossamer.dicom.rtstruct.structure_set import read_structure_set
+from gossamer.dicom.rtstruct.read import read_structure_set
 
 KEY = Pseudonyms(bytes(32))
 SECONDS, BYTES = 10.0, 2**30

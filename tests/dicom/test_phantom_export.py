@@ -13,7 +13,7 @@ from gossamer.dicom import phantom_export
 from gossamer.dicom.files.headers import read_headers
 from gossamer.dicom.phantom_export import OWN_NAMES, export_cohort
 from gossamer.dicom.rtstruct.filling import fill_structure
-from gossamer.dicom.rtstruct.structure_set import read_structure_set
+from gossamer.dicom.rtstruct.read import read_structure_set
 from gossamer.dicom.series.canonical import canonical_image
 from gossamer.dicom.series.find import find_series
 from gossamer.dicom.series.volume import read_volume

@@ -16,8 +16,9 @@ import pydicom
 import pytest
 
 from gossamer.dicom.rtstruct.filling import fill_structure
+from gossamer.dicom.rtstruct.read import read_structure_set
 from gossamer.dicom.rtstruct.rings import area
-from gossamer.dicom.rtstruct.structure_set import RoiState, read_structure_set
+from gossamer.dicom.rtstruct.structure_set import RoiState
 from gossamer.dicom.series.stack import SliceStack
 from gossamer.errors import EmptyMaskError, GeometryMismatchError
 

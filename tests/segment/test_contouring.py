@@ -13,7 +13,7 @@ from tests.dicom.phantom_series import write_series
 from gossamer.data.image import read_mask, read_nifti
 from gossamer.dicom.files.headers import read_headers
 from gossamer.dicom.rtstruct.filling import fill_structure
-from gossamer.dicom.rtstruct.structure_set import read_structure_set
+from gossamer.dicom.rtstruct.read import read_structure_set
 from gossamer.dicom.series.canonical import canonical_image, canonical_mask, native_mask
 from gossamer.dicom.series.find import find_series
 from gossamer.dicom.series.key import series_key

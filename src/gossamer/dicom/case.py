@@ -30,7 +30,8 @@ from gossamer.data.tg263 import STRUCTURES
 from gossamer.dicom.files.header import Header
 from gossamer.dicom.rtstruct.filling import fill_structure
 from gossamer.dicom.rtstruct.matching import Match, choose_structure_set, match_series
-from gossamer.dicom.rtstruct.structure_set import StructureSet, read_structure_set
+from gossamer.dicom.rtstruct.read import read_structure_set
+from gossamer.dicom.rtstruct.structure_set import StructureSet
 from gossamer.dicom.series.canonical import canonical_image, canonical_mask
 from gossamer.dicom.series.ct_series import CtSeries
 from gossamer.dicom.series.find import find_series

@@ -25,7 +25,7 @@ from gossamer.dicom.deidentify.pseudonyms import Pseudonyms
 from gossamer.dicom.files.header import read_header
 from gossamer.dicom.files.headers import read_headers
 from gossamer.dicom.rtstruct.filling import fill_structure
-from gossamer.dicom.rtstruct.structure_set import read_structure_set
+from gossamer.dicom.rtstruct.read import read_structure_set
 from gossamer.dicom.series.find import find_series
 from gossamer.errors import UnreadableImageError
 

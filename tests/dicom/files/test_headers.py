@@ -15,7 +15,7 @@ from tests.dicom.phantom_structures import Drawn, box, put, write_structures
 from gossamer.dicom.files import header, open_file
 from gossamer.dicom.files.header import read_header
 from gossamer.dicom.files.headers import read_headers
-from gossamer.dicom.rtstruct.structure_set import read_structure_set
+from gossamer.dicom.rtstruct.read import read_structure_set
 from gossamer.errors import UnreadableImageError
 
 

@@ -13,7 +13,7 @@ from tests.dicom.phantom_structures import Drawn, box, write_structures
 
 from gossamer.dicom.files.headers import read_headers
 from gossamer.dicom.outgoing.made_by import MadeBy
-from gossamer.dicom.outgoing.planning_rules import RULES, faults_of
+from gossamer.dicom.outgoing.planning_rules.rules import RULES, faults_of
 from gossamer.dicom.outgoing.reference import reference_of
 from gossamer.dicom.outgoing.write_structure_set import write_structure_set
 from gossamer.dicom.series.find import find_series

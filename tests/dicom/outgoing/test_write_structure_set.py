@@ -20,13 +20,13 @@ from tests.dicom.phantom_series import FRAME, SERIES, STUDY, image_uid, write_mu
 from gossamer.dicom.files.headers import read_headers
 from gossamer.dicom.outgoing import write_structure_set as writer
 from gossamer.dicom.outgoing.made_by import MadeBy, read_made_by
-from gossamer.dicom.outgoing.planning_rules import faults_of
+from gossamer.dicom.outgoing.planning_rules.rules import faults_of
 from gossamer.dicom.outgoing.reference import ReferenceSeries, reference_of
 from gossamer.dicom.outgoing.write_structure_set import write_structure_set
 from gossamer.dicom.rtstruct import drawing
 from gossamer.dicom.rtstruct.drawing import decimal_text
 from gossamer.dicom.rtstruct.filling import fill_structure
-from gossamer.dicom.rtstruct.structure_set import read_structure_set
+from gossamer.dicom.rtstruct.read import read_structure_set
 from gossamer.dicom.series.find import find_series
 from gossamer.dicom.series.stack import SliceStack
 from gossamer.errors import EmptyMaskError, GeometryMismatchError, StorageError, UnreadableImageError, UsageError

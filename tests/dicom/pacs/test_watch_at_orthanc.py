@@ -11,13 +11,13 @@ from tests.dicom.pacs.drawing import MODEL_HASH, draw_box
 from tests.dicom.phantom_series import write_series
 
 from gossamer.dicom.files.headers import read_headers
-from gossamer.dicom.outgoing.planning_rules import faults_of
+from gossamer.dicom.outgoing.planning_rules.rules import faults_of
 from gossamer.dicom.pacs.base import Query
 from gossamer.dicom.pacs.opened import open_pacs
 from gossamer.dicom.pacs.settings import WatchSettings
 from gossamer.dicom.pacs.watch import PacsWatch
 from gossamer.dicom.pacs.watch_state import opened_state
-from gossamer.dicom.rtstruct.structure_set import read_structure_set
+from gossamer.dicom.rtstruct.read import read_structure_set
 
 
 def watch_once(pacs, state_folder, said):

@@ -6,7 +6,7 @@ import pytest
 from tests.dicom.phantom_structures import FRAME, SERIES, STUDY, Drawn, axial_stack, box, write_structures
 
 from gossamer.dicom.rtstruct.matching import choose_structure_set, match_series
-from gossamer.dicom.rtstruct.structure_set import read_structure_set
+from gossamer.dicom.rtstruct.read import read_structure_set
 from gossamer.dicom.series.stack import SliceStack
 from gossamer.errors import DataError, GeometryMismatchError
 

@@ -43,7 +43,7 @@ from gossamer.dicom.files.codes import is_standard_uid
 from gossamer.dicom.files.elements import ascii_of, bytes_of, short_of, whole_number_of
 from gossamer.dicom.files.header import Header
 from gossamer.dicom.files.open_file import foreign_errors_mapped, open_dicom
-from gossamer.dicom.rtstruct.structure_set import read_structure_set
+from gossamer.dicom.rtstruct.read import read_structure_set
 from gossamer.dicom.series.pixels import PIXEL_TAGS, PLAIN_SYNTAXES, decompressed, read_stored
 from gossamer.errors import UnreadableImageError
 

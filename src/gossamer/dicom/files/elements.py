@@ -41,12 +41,17 @@ def bytes_of(data: Dataset, keyword: str) -> bytes:
     element = _raw_element(data, keyword)
     if element is None:
         return b""
+    check_complete(element)
+    return element.value or b""
+
+
+def check_complete(element: RawDataElement) -> None:
+    """Raise UnreadableImageError if the file ends within an element; of some pydicom says nothing."""
     if element.length not in (UNDEFINED_LENGTH, len(element.value or b"")):
         raise UnreadableImageError(
             f"wanted {element.length:,} bytes of element {element.tag}; found {len(element.value or b''):,}, the file "
             "is cut off; copy or export it again"
         )
-    return element.value or b""
 
 
 def _raw_element(data: Dataset, keyword: str) -> RawDataElement | None:

@@ -31,7 +31,7 @@ from pydicom.uid import ImplicitVRLittleEndian, RTStructureSetStorage, generate_
 
 from gossamer.atomic import write_atomically
 from gossamer.dicom.outgoing.made_by import MadeBy, check_made_by, check_text, is_plain, put_made_by
-from gossamer.dicom.outgoing.planning_rules import faults_in
+from gossamer.dicom.outgoing.planning_rules.rules import faults_in
 from gossamer.dicom.outgoing.reference import (
     ReferenceSeries,
     check_mask,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from gossamer.dicom.outgoing.made_by import read_made_by
 from gossamer.dicom.pacs.base import Pacs, Query, SeriesAtPacs
-from gossamer.dicom.rtstruct.structure_set import read_structure_set
+from gossamer.dicom.rtstruct.read import read_structure_set
 from gossamer.errors import EmptyMaskError, GeometryMismatchError, UnreadableImageError
 
 MOST_SETS = 50

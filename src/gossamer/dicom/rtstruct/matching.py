@@ -20,7 +20,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import numpy as np
 
 from gossamer.dicom.files.codes import shown_code
-from gossamer.dicom.rtstruct.filling import OFF_PLANE_MM
+from gossamer.dicom.rtstruct.placing import OFF_PLANE_MM
 from gossamer.dicom.rtstruct.structure_set import CLOSED_TYPES, StructureSet
 from gossamer.dicom.series.stack import SliceStack
 from gossamer.errors import DataError, GeometryMismatchError

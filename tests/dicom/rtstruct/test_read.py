@@ -6,7 +6,8 @@ import pytest
 from pydicom.dataset import Dataset
 from tests.dicom.phantom_structures import Drawn, box, contour_item, write_structures
 
-from gossamer.dicom.rtstruct.structure_set import ImageReference, RoiState, read_structure_set
+from gossamer.dicom.rtstruct.read import read_structure_set
+from gossamer.dicom.rtstruct.structure_set import ImageReference, RoiState
 from gossamer.errors import UnreadableImageError
 
 HEART = Drawn(2, "Heart", [box((10, 11), (20, 23))])
@@ -92,6 +93,15 @@ def test_contours_and_observations_without_a_roi_are_said_and_left_out(read):
         "ROI 7 has contours and is not in the list of ROIs; it is left out",
         "ROI 8 has an observation and is not in the list of ROIs",
     )
+
+
+def test_a_number_that_only_python_takes_is_none(read):
+    def change(file):
+        file["StructureSetROISequence"][0]["ROINumber"]._value = "1_0"
+
+    structures = read([Drawn(1, "Lung_L"), HEART], change=change)
+    assert structures.rois.keys() == {2}
+    assert "items without a ROI number in the list of ROIs, left out: 1" in structures.notes
 
 
 def test_of_two_rois_with_one_name_neither_is_taken_by_name_nor_one_without(read):

@@ -1,0 +1,1 @@
+"""What planning systems, viewers and archives are known to reject in a structure set."""
