@@ -11,6 +11,7 @@ import pydicom
 import pytest
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from tests.dicom.phantom_series import FRAME, SERIES, STUDY, write_multiframe, write_series
+from tests.dicom.phantom_structures import put
 
 from gossamer.dicom.files.headers import read_headers
 from gossamer.dicom.outgoing import write_segmentation as writer
@@ -100,6 +101,29 @@ def test_oblique_prone_tilted_and_uneven_slices_stay_where_they_are(tmp_path, se
     reference = reference_to(tmp_path / "ct", **settings)
     write(tmp_path / "seg.dcm", two_masks(), reference)
     assert same(tmp_path / "seg.dcm", two_masks(), reference)
+
+
+@pytest.mark.parametrize(
+    ("ratio", "method", "kept"),
+    [(b"8.5\\12", b"ISO_10918_1\\ISO_15444_1", True), (b"much", b"by hand", False), (b"", b"", False)],
+)
+def test_of_a_ct_that_was_compressed_with_loss_the_segmentation_says_so(tmp_path, ratio, method, kept):
+    def change(file, _):
+        file.LossyImageCompression = "01"
+        put(file, "LossyImageCompressionRatio", ratio)
+        put(file, "LossyImageCompressionMethod", method)
+
+    reference = reference_to(tmp_path / "ct", change=change)
+    write(tmp_path / "seg.dcm", two_masks(), reference)
+    file = pydicom.dcmread(tmp_path / "seg.dcm")
+    assert file.LossyImageCompression == "01"
+    assert file.get("LossyImageCompressionRatio") == ([8.5, 12.0] if kept else None)
+    assert file.get("LossyImageCompressionMethod") == (["ISO_10918_1", "ISO_15444_1"] if kept else None)
+
+
+def test_of_any_other_ct_it_says_no_loss(tmp_path):
+    write(tmp_path / "seg.dcm", two_masks(), reference_to(tmp_path / "ct"))
+    assert pydicom.dcmread(tmp_path / "seg.dcm").LossyImageCompression == "00"
 
 
 def test_the_file_is_the_ct_s_patient_s_and_names_what_made_it(tmp_path):

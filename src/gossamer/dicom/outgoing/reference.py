@@ -33,6 +33,9 @@ COPIED_TYPE_3 = (
 )
 """From the CT, where it has them."""
 
+COMPRESSION = ("LossyImageCompression", "LossyImageCompressionRatio", "LossyImageCompressionMethod")
+"""Whether, how far and how an image was ever compressed with loss (PS3.3 C.7.6.1.1.5)."""
+
 SAME_POSITION_MM = 0.001
 """How far the texts of Image Position (Patient) may lie beside the stack; they are where it comes from."""
 
@@ -42,7 +45,7 @@ class ReferenceSeries:
     """The CT series that masks lie on.
 
     Attributes:
-        header: data set of one of its slices, from which patient and study are copied.
+        header: data set of one of its slices, from which patient and study are copied; and how it was compressed.
         series_uid: Series Instance UID.
         study_uid: Study Instance UID.
         frame_of_reference_uid: Frame of Reference UID.
@@ -72,7 +75,7 @@ def reference_of(series: CtSeries) -> ReferenceSeries:
     """
     first = series.slices[0].header
     with foreign_errors_mapped():
-        header = open_dicom(first.path, [*COPIED_TYPE_2, *COPIED_TYPE_3])
+        header = open_dicom(first.path, [*COPIED_TYPE_2, *COPIED_TYPE_3, *COMPRESSION])
     return ReferenceSeries(
         header=header,
         series_uid=series.series_uid,

@@ -3,7 +3,8 @@
 Law
     1. The file says what the masks say: each frame is read back from the bytes, placed by its own Plane Position, and
        compared before the file is put in its place.
-    2. It belongs to the CT's patient, study and frame of reference; see ``reference``.
+    2. It belongs to the CT's patient, study and frame of reference; see ``reference``. It says whether the CT was ever
+       compressed with loss.
     3. A structure without a voxel is left out and named. Of the others every slice is a frame, also an empty one: old
        viewers count on that.
     4. A file is there whole or not at all.
@@ -33,9 +34,11 @@ from pydicom.uid import CTImageStorage, ImplicitVRLittleEndian, generate_uid
 from pydicom.valuerep import format_number_as_ds
 
 from gossamer.atomic import write_atomically
+from gossamer.dicom.files.elements import DECIMAL, ascii_of
 from gossamer.dicom.outgoing.appearance import CATEGORY, Colour, side_of, type_of
 from gossamer.dicom.outgoing.made_by import MAX_LO, MadeBy, check_made_by, check_text, is_plain, put_made_by
 from gossamer.dicom.outgoing.reference import (
+    COMPRESSION,
     ReferenceSeries,
     check_mask,
     check_reference,
@@ -175,7 +178,7 @@ def _sources(reference: ReferenceSeries) -> list[Dataset]:
     row_mm, column_mm = float(np.linalg.norm(stack.row_step_xyz)), float(np.linalg.norm(stack.column_step_xyz))
     directions = [*(stack.column_step_xyz / column_mm).tolist(), *(stack.row_step_xyz / row_mm).tolist()]
     gap_mm = float(np.abs(np.diff(stack.positions_mm)).min()) if len(stack.first_xyz) > 1 else 1.0
-    sources = []
+    sources, compression = [], _lossy_compression(reference.header)
     for uid, position in zip(reference.sop_instance_uids, reference.positions, strict=True):
         one = Dataset()
         one.SOPClassUID, one.SOPInstanceUID, one.Modality = CTImageStorage, uid, "CT"
@@ -189,8 +192,23 @@ def _sources(reference: ReferenceSeries) -> list[Dataset]:
         for keyword in ("PatientID", "PatientName", "PatientBirthDate", "PatientSex", "AccessionNumber", "StudyID"):
             setattr(one, keyword, "")
         one.StudyDate = one.StudyTime = ""
+        one.update(compression)
         sources.append(one)
     return sources
+
+
+def _lossy_compression(header: Dataset) -> Dataset:
+    """What the CT says of compression with loss, and what is derived of it says in turn; empty if there was none."""
+    said = Dataset()
+    flag, ratio, method = COMPRESSION
+    if ascii_of(header, flag) == "01":
+        said.LossyImageCompression = "01"
+        ratios, methods = (ascii_of(header, keyword).split("\\") for keyword in (ratio, method))
+        if all(DECIMAL.fullmatch(text.encode()) for text in ratios):
+            said.LossyImageCompressionRatio = ratios
+        if all(re.fullmatch("[A-Z0-9_ ]{1,16}", text) for text in methods):
+            said.LossyImageCompressionMethod = methods
+    return said
 
 
 def _segment(number: int, name: str, made_by: MadeBy, colour: Colour) -> Any:
