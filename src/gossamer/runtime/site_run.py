@@ -27,8 +27,7 @@ from typing import TypeVar
 
 from gossamer import __version__
 from gossamer.atomic import storage_error, write_atomically
-from gossamer.data.fingerprint import Fingerprint, merged
-from gossamer.data.learned import Learned, learned_from
+from gossamer.data.fingerprint import Fingerprint
 from gossamer.data.plan import Plan
 from gossamer.data.prepared import PreparedDataset
 from gossamer.errors import GossamerError, ListenError, NoticeError
@@ -42,8 +41,8 @@ from gossamer.nets import build_network, output_rows, parameters_of
 from gossamer.node.kinds import make_node
 from gossamer.only_writer import only_writer
 from gossamer.runtime.audit import AuditLog
-from gossamer.runtime.audit_entries import Finished, Started
 from gossamer.runtime.audit_entries import Joined as PeerJoined
+from gossamer.runtime.audit_entries import Started
 from gossamer.runtime.board import Board
 from gossamer.runtime.early import UNKNOWN_NETWORK, EarlyHearing
 from gossamer.runtime.federation_file import Federation
@@ -64,6 +63,7 @@ from gossamer.runtime.own_patients import OwnPatients
 from gossamer.runtime.preflight.peers import UNREACHED
 from gossamer.runtime.service import Progress, SiteService
 from gossamer.runtime.site_folder import SiteFolder
+from gossamer.runtime.site_models import SiteModels
 from gossamer.runtime.site_results import (
     RESULT,
     FederationResults,
@@ -74,11 +74,8 @@ from gossamer.runtime.site_results import (
 from gossamer.runtime.status import PeerStatus, SiteStatus, Stage, at_time
 from gossamer.runtime.status_endpoint import status_endpoint
 from gossamer.runtime.ways import transport_of
-from gossamer.segment.model_file import ModelRecord, write_model
 from gossamer.watch import Watch
 from gossamer.wire.limits import Limits
-
-ARM = "gossip"
 
 END = "end"
 """The topic on which a site says that it has everything."""
@@ -147,6 +144,7 @@ class SiteRun:
             on_notice=self._note_notice,
         )
         self._early = EarlyHearing(self.transport, self.board, self._note_refusal)
+        self._models = SiteModels(self.folder, federation, self.board, self._audit, watch)
         self.service: SiteService | None = None
         self._floor: FlooredTrainer | None = None
         self._stage: Stage | None = "joining"
@@ -154,7 +152,7 @@ class SiteRun:
     @property
     def model(self) -> Path:
         """The model's file, when it is there."""
-        return self.folder / "model.safetensors"
+        return self._models.path
 
     @property
     def peers(self) -> tuple[SiteId, ...]:
@@ -313,8 +311,9 @@ class SiteRun:
         self._stage = None  # the node's own phases
         try:
             params = await _beside(working, model)
-            model_sha256 = self._write_model(params, joined)
-            await asyncio.to_thread(self._keep_own, params, joined)
+            model_sha256 = self._models.write(params, joined.plan)
+            if self._floor is not None:
+                await asyncio.to_thread(self._models.keep_own, self._floor, params, joined.plan)
             if self.me in self.board.missing(RESULT):
                 self._stage = "scoring"
                 organs = await _beside(working, asyncio.to_thread(self._patients.score, self.model, prepared, recipe))
@@ -359,42 +358,6 @@ class SiteRun:
     def _recipe(self) -> Recipe:
         recipe, threads = self._federation.settings.recipe, self._site.settings.threads
         return replace(recipe, threads=threads) if threads else recipe
-
-    def _keep_own(self, params: Params, joined: Joined) -> None:
-        """Where the federation's model falls through this site's floor, its own best one is kept beside it."""
-        if self._floor is None or not self._floor.falls_through(params):
-            return
-        own = self.folder / "own-model.safetensors"
-        write_model(own, self._floor.best, joined.plan, self._record(joined, "own"), self._learned())
-        self._watch.say(
-            "The federation's model is much worse on this site's own validation patients than the best that its own "
-            f"training made, which is kept at {own.name}: compare the two before you use either."
-        )
-
-    def _write_model(self, params: Params, joined: Joined) -> str:
-        sha256 = write_model(self.model, params, joined.plan, self._record(joined, ARM), self._learned())
-        self._audit.note(Finished(federation=self._federation.sha256, model=sha256))
-        self._watch.say(f"The model is there: {self.model}")
-        return sha256
-
-    def _learned(self) -> Learned:
-        """Of the data of all sites, whatever part of them an own model has seen."""
-        return learned_from(merged(fingerprints_of(self.board.said(JOIN)).values()))
-
-    def _record(self, joined: Joined, arm: str) -> ModelRecord:
-        settings = self._federation.settings
-        fingerprints = fingerprints_of(self.board.said(JOIN))  # of those that joined later too
-        everyone = merged(fingerprints.values())
-        return ModelRecord(
-            arm=arm,
-            seed=settings.seed,
-            sites={str(site): fingerprint.cases for site, fingerprint in fingerprints.items()},
-            annotated={name: everyone.annotated.get(name, 0) for name in joined.plan.structures},
-            steps=settings.rounds * settings.local_steps,
-            rounds=settings.rounds,
-            gossamer_version=__version__,
-            federation=self._federation.sha256,
-        )
 
     def _result(self, model_sha256: str, joined: Joined, organs: tuple[OrganResult, ...]) -> bytes:
         assert self.service is not None
