@@ -42,7 +42,7 @@ NOW = datetime.now(UTC)
 LONG_AGO = NOW - timedelta(days=100)
 STARTS_WITHIN_S = 120.0
 ANSWERS_WITHIN_S = 5.0
-CROWD, CALLS_OF_EACH = 8, 125
+CROWD, CALLS_OF_EACH = 8, 50
 """Strangers who call at the same time, again and again."""
 NOTED_WITHIN_S = 10.0
 
