@@ -22,7 +22,7 @@ federation: install ## four sites as processes on this machine, with mutual TLS 
 	$(BIN)/python examples/four_sites.py --out federation
 
 test: install ## the whole test suite
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder --durations 15
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile --durations 15
 
 lint: install ## formatting, style, types and layers
 	$(BIN)/ruff format --check .
