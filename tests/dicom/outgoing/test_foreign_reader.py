@@ -17,12 +17,13 @@ import subprocess
 import numpy as np
 import pytest
 from skimage.draw import polygon2mask
-from tests.dicom.outgoing.test_write_structure_set import (
+from tests.dicom.outgoing.drawn_masks import (
     AXES,
     KINDS,
     OPENKBP,
     reference_to,
     ring_with_island,
+    series_on_disk,
     shape_of,
     turned,
     write,
@@ -84,6 +85,18 @@ def test_every_structure_of_every_kind_is_found_again_to_the_voxel(tmp_path, hol
 @pytest.mark.parametrize("directions", [(AXES[2], -AXES[1], -AXES[0]), turned((33, -71))], ids=["prone", "oblique"])
 def test_structures_on_prone_and_oblique_slices_are_found_again(tmp_path, directions):
     reference = reference_to(directions)
+    masks = {"Frame": ring_with_island(), "Blobs": shape_of("blobs", np.random.default_rng(3))}
+    write(tmp_path / "rs.dcm", masks, reference)
+    found = foreign_masks(tmp_path / "rs.dcm", reference)
+    assert found.keys() == masks.keys()
+    assert all((found[name] == mask).all() for name, mask in masks.items())
+
+
+@pytest.mark.parametrize(
+    "settings", [{"tilt_degrees": 15.0}, {"positions": [0.0, 3.0, 7.5, 9.0]}], ids=["tilted", "uneven"]
+)
+def test_structures_under_a_tilted_gantry_and_on_uneven_slices_are_found_again(tmp_path, settings):
+    reference = series_on_disk(tmp_path / "ct", **settings)
     masks = {"Frame": ring_with_island(), "Blobs": shape_of("blobs", np.random.default_rng(3))}
     write(tmp_path / "rs.dcm", masks, reference)
     found = foreign_masks(tmp_path / "rs.dcm", reference)

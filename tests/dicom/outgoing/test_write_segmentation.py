@@ -4,7 +4,7 @@ import itertools
 import shutil
 import subprocess
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 
 import numpy as np
 import pydicom
@@ -121,6 +121,28 @@ def test_of_a_ct_that_was_compressed_with_loss_the_segmentation_says_so(tmp_path
     assert file.get("LossyImageCompressionMethod") == (["ISO_10918_1", "ISO_15444_1"] if kept else None)
 
 
+def test_what_the_ct_has_empty_is_left_out_unless_it_must_be_there(tmp_path):
+    """Specific Character Set and how a CT was de-identified are of type 1C: there with a value, or not at all."""
+    reference = reference_to(
+        tmp_path / "ct",
+        SpecificCharacterSet="",
+        StudyDescription="",
+        StudyID="",
+        DeidentificationMethod="",
+        DeidentificationMethodCodeSequence=[],
+    )
+    write(tmp_path / "seg.dcm", two_masks(), reference)
+    file = pydicom.dcmread(tmp_path / "seg.dcm")
+    assert file["StudyID"].is_empty
+    for keyword in (
+        "SpecificCharacterSet",
+        "StudyDescription",
+        "DeidentificationMethod",
+        "DeidentificationMethodCodeSequence",
+    ):
+        assert keyword not in file
+
+
 def test_of_any_other_ct_it_says_no_loss(tmp_path):
     write(tmp_path / "seg.dcm", two_masks(), reference_to(tmp_path / "ct"))
     assert pydicom.dcmread(tmp_path / "seg.dcm").LossyImageCompression == "00"
@@ -158,6 +180,22 @@ def test_the_file_is_the_ct_s_patient_s_and_names_what_made_it(tmp_path):
     assert {path: path.read_bytes() for path in (tmp_path / "ct").iterdir()} == before
 
 
+def test_its_date_and_time_are_in_the_time_zone_that_is_copied_from_the_ct(tmp_path):
+    reference = reference_to(tmp_path / "ct", TimezoneOffsetFromUTC="-0500")
+    write(tmp_path / "seg.dcm", two_masks(), reference, now=datetime(2026, 3, 5, 2, 6, 7, tzinfo=UTC))
+    file = pydicom.dcmread(tmp_path / "seg.dcm")
+    assert (file.TimezoneOffsetFromUTC, file.ContentDate, file.ContentTime) == ("-0500", "20260304", "210607")
+
+
+def test_a_character_set_that_nobody_knows_is_copied_and_no_warning_repeats_it(tmp_path):
+    write_series(tmp_path / "ct", shape=(3, 5, 7))
+    for path in (tmp_path / "ct").iterdir():
+        path.write_bytes(path.read_bytes().replace(b"ISO_IR 192", b"JANE^DOE 7"))
+    [series] = find_series(read_headers(tmp_path / "ct").headers).series
+    write(tmp_path / "seg.dcm", two_masks(), reference_of(series))
+    assert b"JANE^DOE 7" in (tmp_path / "seg.dcm").read_bytes()
+
+
 @pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, ExplicitVRLittleEndian])
 def test_a_name_keeps_its_bytes_even_if_its_character_set_is_wrong(tmp_path, syntax):
     name = "Muñoz^Íñigo".encode("latin-1")
@@ -190,8 +228,8 @@ def test_frames_of_a_multi_frame_ct_are_referred_to_by_their_numbers(tmp_path):
 
 def test_what_differs_is_found_before_anything_is_on_the_disk(tmp_path, monkeypatch):
     reference = reference_to(tmp_path / "ct")
-    pack = writer._packed
-    monkeypatch.setattr(writer, "_packed", lambda masks, *others: pack({n: ~m for n, m in masks.items()}, *others))
+    pack = writer.packed
+    monkeypatch.setattr(writer, "packed", lambda masks, *others: pack({n: ~m for n, m in masks.items()}, *others))
     with pytest.raises(GeometryMismatchError, match=r"structure 1 of 2: .* found 105 voxels that differ"):
         write(tmp_path / "seg.dcm", two_masks(), reference)
     assert [path.name for path in tmp_path.iterdir()] == ["ct"]

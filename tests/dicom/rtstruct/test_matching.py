@@ -96,7 +96,7 @@ def test_a_tie_is_a_question_that_shows_the_series_without_their_uids(structures
     assert str(caught.value) == (
         "structure set: wanted one series that it was drawn on; found 2 by frame of reference: "
         "series 2 (5 slices of 30x40, 20.00 to 32.00 mm); series 3 (4 slices of 30x40, 21.50 to 30.50 mm); "
-        "name the series"
+        "take the others out of the folder"
     )
 
 

@@ -174,6 +174,19 @@ def test_a_contour_with_fewer_points_than_it_claims_is_refused(read):
     assert "wanted the 5 points that it claims; found 4" in read([HEART], change=change).rois[2].refusal
 
 
+def test_a_contour_that_lost_the_points_it_claims_is_refused_and_one_without_is_counted(read):
+    def change(file):
+        file.ROIContourSequence[0].ContourSequence[1].NumberOfContourPoints = claimed
+
+    claimed = "4"
+    heart = read([Drawn(2, "Heart", [HEART.contours[0], b""])], change=change).rois[2]
+    assert "contour 2 of 2: wanted the 4 points that it claims; found 0" in heart.refusal
+    claimed = "0"
+    heart = read([Drawn(2, "Heart", [HEART.contours[0], b""])], change=change).rois[2]
+    assert (len(heart.contours), heart.refusal) == (1, "")
+    assert heart.notes == ("ROI 2: contours without points, skipped: 1",)
+
+
 def test_numbers_of_more_than_16_characters_are_read_to_the_last_digit(read):
     digits = b"-90.123456789012345\\-40.50000000000000001\\20\\1e1\\+2\\20\\ 3 \\4.\\20"
     [contour] = read([Drawn(2, "Heart", [digits])]).rois[2].contours

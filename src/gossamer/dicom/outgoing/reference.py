@@ -6,19 +6,20 @@ not touched.
 
 from __future__ import annotations
 
-import io
-import warnings
+import re
 from dataclasses import dataclass, field
+from datetime import datetime
 
 import numpy as np
 from numpy.typing import NDArray
-from pydicom.charset import convert_encodings, default_encoding
 from pydicom.dataelem import RawDataElement
-from pydicom.dataset import Dataset, FileDataset
+from pydicom.dataset import Dataset
 
+from gossamer.dicom.files.elements import ascii_of
 from gossamer.dicom.files.open_file import foreign_errors_mapped, open_dicom
 from gossamer.dicom.series.ct_series import CtSeries, Slice
 from gossamer.dicom.series.stack import SliceStack
+from gossamer.dicom.series.volume import NativeVolume, read_volume
 from gossamer.errors import EmptyMaskError, GeometryMismatchError, UnreadableImageError
 
 COPIED_TYPE_2 = (
@@ -31,7 +32,10 @@ COPIED_TYPE_3 = (
     *("SpecificCharacterSet", "IssuerOfPatientID", "StudyDescription", "TimezoneOffsetFromUTC"),
     *("PatientIdentityRemoved", "DeidentificationMethod", "DeidentificationMethodCodeSequence"),
 )
-"""From the CT, where it has them."""
+"""From the CT, where it has them and they say something."""
+
+TIME_ZONE = re.compile("[+-](0[0-9]|1[0-4])[0-5][0-9]")
+"""Timezone Offset From UTC (PS3.3 C.12.1)."""
 
 COMPRESSION = ("LossyImageCompression", "LossyImageCompressionRatio", "LossyImageCompressionMethod")
 """Whether, how far and how an image was ever compressed with loss (PS3.3 C.7.6.1.1.5)."""
@@ -87,6 +91,18 @@ def reference_of(series: CtSeries) -> ReferenceSeries:
         stack=series.stack,
         frame_numbers=series.frame_numbers,
     )
+
+
+def read_referred(series: CtSeries) -> tuple[ReferenceSeries, NativeVolume]:
+    """A CT series that will do to be drawn on, and its pixels.
+
+    Raises:
+        GeometryMismatchError: it contradicts itself.
+        UnreadableImageError: it cannot be read, or lacks a UID that has to be copied.
+    """
+    reference = reference_of(series)
+    check_reference(reference)
+    return reference, read_volume(series)
 
 
 def _texts(one: Slice) -> tuple[str, str, str]:
@@ -153,11 +169,24 @@ def copy_patient_and_study(header: Dataset, file: Dataset) -> None:
         if keyword not in header:
             continue
         element = header.get_item(keyword)
+        if not element.value:  # an empty one of type 1C, as Specific Character Set is, would be a fault of our file
+            continue
         if keyword.endswith("Sequence"):  # whose bytes may be those of another transfer syntax
             element = header[keyword]
-        elif isinstance(element, RawDataElement) and len(element.value or b"") % 2:
+        elif isinstance(element, RawDataElement) and len(element.value) % 2:
             element = element._replace(value=element.value + b" ", length=element.length + 1)
         file[keyword] = element
+
+
+def in_zone_of(header: Dataset, now: datetime) -> datetime:
+    """A moment in the time zone that is copied from the CT: it holds for all dates and times of a file (PS3.3 C.12.1).
+
+    Args:
+        header: of the CT.
+        now: local time if it has no zone; returned as it is if the CT names none.
+    """
+    zone = ascii_of(header, "TimezoneOffsetFromUTC")
+    return now.astimezone(datetime.strptime(zone, "%z").tzinfo) if TIME_ZONE.fullmatch(zone) else now
 
 
 def image_item(sop_class_uid: str, uid: str, frame: int | None = None) -> Dataset:
@@ -167,18 +196,3 @@ def image_item(sop_class_uid: str, uid: str, frame: int | None = None) -> Datase
     if frame is not None:
         item.ReferencedFrameNumber = str(frame)
     return item
-
-
-def keep_bytes(data: Dataset) -> None:
-    """Let pydicom write elements given as bytes as they are, not as it understands them."""
-    charset = data.get("SpecificCharacterSet")
-    data.set_original_encoding(True, True, convert_encodings(charset) if charset else default_encoding)
-
-
-def encoded(file: FileDataset) -> bytes:
-    """A file in Implicit VR Little Endian, as its File Meta Information says, with what was copied as it is."""
-    with io.BytesIO() as buffer, warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # of what the CT has against the standard, which is copied
-        keep_bytes(file)
-        file.save_as(buffer, enforce_file_format=True)
-        return buffer.getvalue()

@@ -19,10 +19,11 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from skimage.measure import approximate_polygon
 
-from gossamer.dicom.rtstruct.keyhole import Part, containment, cross_each_other, distances_to, joined, parts_of
-from gossamer.dicom.rtstruct.rings import Ring, area, fill, trace
+from gossamer.dicom.rtstruct.keyhole import joined
+from gossamer.dicom.rtstruct.parts import Part, parts_of
+from gossamer.dicom.rtstruct.rings import Ring, fill, trace
+from gossamer.dicom.rtstruct.smoothing import moved_mm, smoothed
 from gossamer.dicom.series.stack import SliceStack
 
 Mask = NDArray[np.bool_]
@@ -121,32 +122,35 @@ class _Slice:
         self.is_cut, self.is_rough, self.moved_mm = False, False, 0.0
         rings = _traced(mask)
         if smooth_mm > 0:
-            rings = self._smoothed(rings, stack, smooth_mm)
+            sides_mm = np.array([np.linalg.norm(stack.row_step_xyz), np.linalg.norm(stack.column_step_xyz)])
+            if (smooth := smoothed(rings, sides_mm, smooth_mm)) is None:
+                self.is_rough = True
+            else:
+                self.moved_mm = moved_mm(rings, smooth, sides_mm)
+                rings = smooth
         parts = parts_of(rings)
         self.is_nested = any(part.holes for part in parts)
         self.outlines = [outline for part in parts for outline in self._outlines(part)]
 
-    def _smoothed(self, rings: list[Ring], stack: SliceStack, smooth_mm: float) -> list[Ring]:
-        sides_mm = np.array([np.linalg.norm(stack.row_step_xyz), np.linalg.norm(stack.column_step_xyz)])
-        smooth = [_approximated(ring * sides_mm, smooth_mm) / sides_mm for ring in rings]
-        if not _say_the_same(rings, smooth):
-            self.is_rough = True
-            return rings
-        for ring, other in zip(rings, smooth, strict=True):
-            begins, ends = other * sides_mm, np.roll(other, -1, axis=0) * sides_mm
-            self.moved_mm = max(self.moved_mm, float(distances_to(ring * sides_mm, begins, ends).max()))
-        return smooth
-
     def _outlines(self, part: Part) -> Iterator[Outline]:
-        polygons = [joined(part)] if self._holes == "keyhole" else part.rings
-        written = [self._data_of(polygon) for polygon in polygons]
-        if all(len(data) + len(data) % 2 <= MAX_DATA_BYTES for _, data in written):
+        if (written := self._written(part)) is not None:
             yield from (Outline(self._k, points, data) for points, data in written)
             return
         self.is_cut = True
         for half in _halves(fill(part.rings, *self._shape)):
             for smaller in parts_of(_traced(half)):
                 yield from self._outlines(smaller)
+
+    def _written(self, part: Part) -> list[tuple[int, bytes]] | None:
+        """Of each contour its number of points, and its Contour Data without padding; None if one is too long."""
+        written = [self._data_of(ring) for ring in part.rings]
+        if self._holes == "keyhole" and part.holes:
+            # One polygon has all points of the rings, and more: where these are too long it need not be made, since to
+            # find the channels of hundreds of holes takes seconds.
+            if sum(len(data) for _, data in written) > MAX_DATA_BYTES:
+                return None
+            written = [self._data_of(joined(part))]
+        return written if all(len(data) + len(data) % 2 <= MAX_DATA_BYTES for _, data in written) else None
 
 
 def _traced(mask: Mask) -> list[Ring]:
@@ -189,28 +193,3 @@ def _pen(k: int, stack: SliceStack, position: tuple[str, str, str]) -> Callable[
         return len(kept), "\\".join(text for point in kept for text in point).encode("ascii")
 
     return data_of
-
-
-# Smoothing
-
-
-def _approximated(ring_mm: Ring, smooth_mm: float) -> Ring:
-    """A ring with some of its points, within ``smooth_mm`` of all; the ring itself if less than three are left.
-
-    Source: D. Douglas and T. Peucker, "Algorithms for the reduction of the number of points required to represent a
-    digitized line or its caricature", Cartographica 10, 112-122, 1973.
-    """
-    # From its two most distant points on, which it keeps: an arbitrary first point would stay, and show.
-    start = int(np.linalg.norm(ring_mm - ring_mm.mean(axis=0), axis=1).argmax())
-    turned = np.roll(ring_mm, -start, axis=0)
-    far = int(np.linalg.norm(turned - turned[0], axis=1).argmax())
-    there = approximate_polygon(turned[: far + 1], smooth_mm)
-    back = approximate_polygon(np.concatenate([turned[far:], turned[:1]]), smooth_mm)
-    approximated: Ring = np.concatenate([there[:-1], back[:-1]])
-    return approximated if len(approximated) >= 3 else ring_mm
-
-
-def _say_the_same(rings: Sequence[Ring], smooth: Sequence[Ring]) -> bool:
-    """Whether smoothed rings enclose something each, cross nothing, and lie in each other as before."""
-    turned = any(area(ring) * area(other) <= 0 for ring, other in zip(rings, smooth, strict=True))
-    return not turned and not cross_each_other(smooth) and bool((containment(rings) == containment(smooth)).all())

@@ -68,7 +68,7 @@ def fill_structure(
     Source: DICOM PS3.3 C.8.8.6.
     """
     notes = Notes(roi.number)
-    kind, closed = _closed_contours(roi, notes)
+    kind, closed = _closed_contours(roi)
     loops = placed(closed, stack, Images(image_uids, frame_numbers), notes)
     loops = of_nearest_planes(loops, notes)
     _note_clipped(loops, stack, notes)
@@ -92,7 +92,7 @@ def fill_structure(
     return Filled(mask, (*roi.notes, *notes.texts))
 
 
-def _closed_contours(roi: Roi, notes: Notes) -> tuple[str, list[Contour]]:
+def _closed_contours(roi: Roi) -> tuple[str, list[Contour]]:
     """The type of its contours, and those that enclose something."""
     if roi.refusal:
         raise UnreadableImageError(roi.refusal)
@@ -107,14 +107,13 @@ def _closed_contours(roi: Roi, notes: Notes) -> tuple[str, list[Contour]]:
             f"ROI {roi.number}: wanted closed contours; found {_counted(kinds) or 'none of three points or more'}; "
             "it is not a volume: leave it out"
         )
-    points = kinds.pop("POINT", 0)  # some systems write a contour of one point so, among the others of an organ
+    del kinds["POINT"]  # some systems write a contour of one point so, among the others of an organ; the reader counts
     if kinds.keys() - CLOSED_TYPES or ("CLOSEDPLANAR_XOR" in kinds and len(kinds) > 1):
         raise UnreadableImageError(
             f"ROI {roi.number}: wanted contours of one closed type; found {_counted(kinds)}; "
             "they have no common meaning (PS3.3 C.8.8.6.3): export the structure again"
         )
     kind = "CLOSEDPLANAR_XOR" if "CLOSEDPLANAR_XOR" in kinds else "CLOSED_PLANAR"
-    notes.count("contours of type POINT, skipped", points)
     return kind, [contour for contour in roi.contours if contour.kind in CLOSED_TYPES]
 
 
@@ -131,13 +130,15 @@ def _by_slice(loops: Sequence[Loop]) -> dict[int, list[Ring]]:
 
 def _note_clipped(loops: Sequence[Loop], stack: SliceStack, notes: Notes) -> None:
     """Contours that reach beyond the field of view, which fill() clips; an error if all lie beside it."""
-    low, high = np.array([-0.5, -0.5]), np.array([stack.rows - 0.5, stack.columns - 0.5])
+    sides_mm = np.array([np.linalg.norm(stack.row_step_xyz), np.linalg.norm(stack.column_step_xyz)])
+    low, high = np.full(2, -0.5), np.array([stack.rows, stack.columns]) - 0.5
     if all(((loop.ring.max(axis=0) < low) | (loop.ring.min(axis=0) > high)).any() for loop in loops):
         raise GeometryMismatchError(
             f"ROI {notes.number}: wanted contours within the slices' {stack.rows} rows and {stack.columns} columns; "
-            f"found all {len(loops)} beside them; name the right series, or leave the structure out"
+            f"found all {len(loops)} beside them; add the series it was drawn on, or leave the structure out"
         )
-    beyond = [bool(((loop.ring < low) | (loop.ring > high)).any()) for loop in loops]
+    rounded = SAME_POINT_MM / sides_mm  # of contours along the very border, as a body's are on a CT that cuts it off
+    beyond = [bool(((loop.ring < low - rounded) | (loop.ring > high + rounded)).any()) for loop in loops]
     notes.count("contours clipped where they reach beyond the field of view", sum(beyond))
 
 

@@ -96,12 +96,12 @@ def match_series(structures: StructureSet, candidates: Sequence[Series]) -> Matc
     if rule and len(left) > 1:
         raise DataError(
             f"structure set: wanted one series that it was drawn on; found {len(left)} by {rule}: "
-            f"{_listed(left, candidates)}; name the series"
+            f"{_listed(left, candidates)}; take the others out of the folder"
         )
     if not rule and len(own) != 1:
         raise GeometryMismatchError(
             "structure set: wanted the series that it was drawn on; found no series of its patient that it refers to, "
-            f"or whose frame of reference it has, among {len(own)}; add that series, or name it"
+            f"or whose frame of reference it has, among {len(own)}; add that series"
         )
     [series] = left
     _check_not_of_another(structures, series, own, candidates)
@@ -178,7 +178,8 @@ def _check_not_of_another(
     if others := [other for other in own if _referred(structures, other)]:
         raise DataError(
             "structure set: wanted contours on the series that it names; found that they refer to images of "
-            f"{_listed(others, candidates)}, and it names {_listed([series], candidates)}; name the series"
+            f"{_listed(others, candidates)}, and it names {_listed([series], candidates)}; take the wrong one out of "
+            "the folder, or export the structure set again"
         )
 
 

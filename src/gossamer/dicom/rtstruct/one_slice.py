@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from gossamer.dicom.rtstruct.rings import Ring, area, fill
+from gossamer.dicom.rtstruct.rings import Ring, area, box_around, fill, wound
 from gossamer.errors import UnreadableImageError
 
 Mask = NDArray[np.bool_]
@@ -59,35 +59,11 @@ def fill_slice(rings: Sequence[Ring], mask: Mask) -> tuple[int, int]:
     Returns:
         Pixels by the even-odd rule, which is used, and in the union of what each ring winds around.
     """
-    points = np.concatenate(rings)
-    shape = np.array(mask.shape)
-    low = np.clip(np.floor(points.min(axis=0)), 0, shape).astype(int)
-    high = np.clip(np.ceil(points.max(axis=0)) + 1, low, shape).astype(int)
-    # Rings are moved by whole pixels only: what is cut out is filled as the whole slice would be.
+    low, high = box_around(rings, mask.shape)
     moved = [ring - low for ring in rings]
     odd = fill(moved, *(high - low))
     mask[low[0] : high[0], low[1] : high[1]] = odd
     union = np.zeros_like(odd)
     for ring in moved:
-        union |= _wound(ring, *union.shape)
+        union |= wound(ring, *union.shape)
     return int(odd.sum()), int(union.sum())
-
-
-def _wound(ring: Ring, rows: int, columns: int) -> Mask:
-    """Pixels around whose centres a ring winds at all (the non-zero rule); bool [rows, columns].
-
-    As ``rings.fill``, with directions: of an edge downwards +1, of one upwards −1.
-    """
-    turns = np.zeros((rows, columns + 1), np.int64)
-    ends = np.roll(ring, -1, axis=0)
-    upper = np.where((ring[:, 0] > ends[:, 0])[:, None], ends, ring)
-    lower = np.where((ring[:, 0] > ends[:, 0])[:, None], ring, ends)
-    first = np.clip(np.ceil(upper[:, 0]), 0, rows).astype(np.intp)
-    counts = np.clip(np.ceil(lower[:, 0]), 0, rows).astype(np.intp) - first
-    edge = np.repeat(np.arange(len(ring)), counts)
-    row = first[edge] + np.arange(len(edge)) - np.repeat(np.cumsum(counts) - counts, counts)
-    a, b = upper[edge], lower[edge]
-    column = a[:, 1] + (row - a[:, 0]) / (b[:, 0] - a[:, 0]) * (b[:, 1] - a[:, 1])
-    sign = np.where(ring[:, 0] > ends[:, 0], -1, 1)[edge]
-    np.add.at(turns, (row, np.clip(np.ceil(column), 0, columns).astype(np.intp)), sign)
-    return np.asarray(np.cumsum(turns, axis=1)[:, :columns] != 0)

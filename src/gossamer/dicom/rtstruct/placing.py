@@ -108,7 +108,8 @@ def placed(contours: Sequence[Contour], stack: SliceStack, images: Images, notes
         raise GeometryMismatchError(
             f"ROI {notes.number}: wanted contours on the slices (they reach from {stack.positions_mm[0]:.2f} to "
             f"{stack.positions_mm[-1]:.2f} mm along the normal); found all {len(contours)} elsewhere, from "
-            f"{min(outside_mm):.2f} to {max(outside_mm):.2f} mm; name the right series, or leave the structure out"
+            f"{min(outside_mm):.2f} to {max(outside_mm):.2f} mm; add the series it was drawn on, or leave the "
+            "structure out"
         )
     if images:
         notes.count("contours that refer to images of no slice here, placed by their points alone", dangling)
@@ -139,7 +140,7 @@ def _position_mm(contour: Contour, stack: SliceStack, where: str) -> float:
     )
     raise GeometryMismatchError(
         f"{where}, contour around {middle_mm:.2f} mm: wanted a flat contour parallel to the slices; found {found}, "
-        f"over {spread_mm:.2f} mm along the normal; name the series it was drawn on"
+        f"over {spread_mm:.2f} mm along the normal; add the series it was drawn on, or leave the structure out"
     )
 
 

@@ -172,9 +172,12 @@ def _roi(
         refusal = f"ROI {number}: wanted one item of contours; found {len(drawn)}; export the structure set again"
         state = RoiState.CONTOURED
     elif drawn:
-        items = [item for item in _items(drawn[0], "ContourSequence") if bytes_of(item, "ContourData").strip(b" \0")]
-        state = RoiState.CONTOURED if items else RoiState.DECLARED_EMPTY
-        contours, refusal, notes = _contours(number, items)
+        items = _items(drawn[0], "ContourSequence")
+        with_points = [item for item in items if _has_points(item)]
+        state = RoiState.CONTOURED if with_points else RoiState.DECLARED_EMPTY
+        contours, refusal, notes = _contours(number, with_points)
+        if with_points and not refusal and len(with_points) < len(items):
+            notes.append(f"ROI {number}: contours without points, skipped: {len(items) - len(with_points)}")
     charset = charset_of(listed) or charset
     name = bytes_of(listed, "ROIName")
     if not charset and not name.isascii():
@@ -214,6 +217,11 @@ def _contours(number: int, items: Sequence[Dataset]) -> tuple[list[Contour], str
     return contours, "", notes
 
 
+def _has_points(item: Dataset) -> bool:
+    """Whether a contour has points, or claims to."""
+    return bool(bytes_of(item, "ContourData").strip(b" \0") or whole_number_of(item, "NumberOfContourPoints"))
+
+
 def _referenced(items: Sequence[Dataset]) -> tuple[ImageReference, ...]:
     """Images that items name; frames that are no numbers refer to none, and so to the whole file."""
     images = []
@@ -234,7 +242,7 @@ def _points(item: Dataset) -> tuple[Floats, str]:
     if wrong := _why_no_numbers(data):
         return none, wrong
     try:
-        values = np.array(list(map(float, data.decode("ascii").split("\\"))))
+        values = np.array([float(text) for text in data.decode("ascii").split("\\")] if data else [])
     except ValueError:
         return none, "wanted decimal numbers; found text that is none"
     if (np.abs(values) > FARTHEST_MM).any():  # also what float() makes infinite

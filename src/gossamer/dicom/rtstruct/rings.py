@@ -11,7 +11,7 @@ first point is not repeated.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,13 +29,31 @@ def fill(rings: Iterable[Ring], rows: int, columns: int) -> NDArray[np.bool_]:
     """
     toggles = np.zeros((rows, columns + 1), np.int64)
     for ring in rings:
-        row, column = _crossings(ring, rows)
-        np.add.at(toggles, (row, np.clip(np.ceil(column), 0, columns).astype(np.intp)), 1)
+        row, column, _ = _crossings(ring, rows, columns)
+        np.add.at(toggles, (row, column), 1)
     return np.asarray(np.cumsum(toggles, axis=1)[:, :columns] % 2 == 1)
 
 
-def _crossings(ring: Ring, rows: int) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-    """Where the ring's edges cross the rows' middles: rows, and columns not rounded."""
+def wound(ring: Ring, rows: int, columns: int) -> NDArray[np.bool_]:
+    """Pixels around whose centres a ring winds at all (the non-zero rule); bool [rows, columns]."""
+    turns = np.zeros((rows, columns + 1), np.int64)
+    row, column, direction = _crossings(ring, rows, columns)
+    np.add.at(turns, (row, column), direction)
+    return np.asarray(np.cumsum(turns, axis=1)[:, :columns] != 0)
+
+
+def box_around(rings: Sequence[Ring], shape: tuple[int, ...]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """First row and column of a slice that rings may reach, and those behind the last.
+
+    Rings less the first of both enclose in the box what they do on the slice: moved by whole pixels, none changes side.
+    """
+    points = np.concatenate(rings)
+    low = np.clip(np.floor(points.min(axis=0)), 0, shape).astype(np.intp)
+    return low, np.clip(np.ceil(points.max(axis=0)) + 1, low, shape).astype(np.intp)
+
+
+def _crossings(ring: Ring, rows: int, columns: int) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
+    """Where the ring's edges cross the rows' middles: rows, the first columns behind, and 1 for down or -1 for up."""
     begins, ends = ring, np.roll(ring, -1, axis=0)
     # From the upper end to the lower one, whichever way the ring runs: an edge that is passed twice, as the channel of
     # a keyhole is, crosses at the very same column both times.
@@ -47,7 +65,8 @@ def _crossings(ring: Ring, rows: int) -> tuple[NDArray[np.intp], NDArray[np.floa
     edge = np.repeat(np.arange(len(ring)), counts)
     row = first[edge] + np.arange(len(edge)) - np.repeat(np.cumsum(counts) - counts, counts)
     a, b = upper[edge], lower[edge]
-    return row, a[:, 1] + (row - a[:, 0]) / (b[:, 0] - a[:, 0]) * (b[:, 1] - a[:, 1])
+    column = a[:, 1] + (row - a[:, 0]) / (b[:, 0] - a[:, 0]) * (b[:, 1] - a[:, 1])
+    return row, np.clip(np.ceil(column), 0, columns).astype(np.intp), np.where(flipped, -1, 1)[edge]
 
 
 def trace(mask: NDArray[np.bool_]) -> list[Ring]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from pydicom.uid import RTStructureSetStorage
 
 from gossamer.bounded_pool import Lost, outcomes
-from gossamer.data.importers.run import bounds
+from gossamer.data.foreign_files import bounds
 from gossamer.dicom.files.header import Header
 from gossamer.dicom.rtstruct.read import read_structure_set
 from gossamer.errors import DataError
