@@ -29,6 +29,7 @@ from types import FrameType
 from typing import Any, TypeVar
 
 from gossamer.errors import WorkerError
+from gossamer.parent import end_with_parent
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -45,7 +46,8 @@ class Bounds:
     """What a job may take.
 
     Attributes:
-        memory_bytes: beyond what its process has before the first job.
+        memory_bytes: beyond what its process has before the first job. What it gives back may take as much again on
+            its way.
         seconds: by the clock on the wall.
     """
 
@@ -185,14 +187,15 @@ class _Worker:
     def _begun(self) -> ProcessPoolExecutor:
         if not self._pool:
             context = multiprocessing.get_context("spawn")
-            self._pool = ProcessPoolExecutor(1, mp_context=context, initializer=_set_signals)
+            self._pool = ProcessPoolExecutor(1, mp_context=context, initializer=_begin)
         return self._pool
 
 
 # In the child
 
 
-def _set_signals() -> None:
+def _begin() -> None:
+    end_with_parent()
     signal(SIGINT, SIG_DFL)  # Ctrl-C reaches all processes: these end in silence, the first one speaks
     signal(SIGALRM, _interrupt)
 
@@ -221,13 +224,15 @@ def _within(function: Callable[[Job], Result], job: Job, bounds: Bounds) -> Resu
     finally:
         setitimer(ITIMER_REAL, 0)
         signal(SIGALRM, _interrupt)
+        _limit_memory(None)  # or an outcome as large as the bound could not be sent
     return outcome
 
 
-def _limit_memory(memory_bytes: int) -> None:
+def _limit_memory(memory_bytes: int | None) -> None:
+    """Take at most so much from here on; None takes a bound away."""
     if own := _own_bytes():
         _, highest = resource.getrlimit(resource.RLIMIT_DATA)
-        wanted = own + memory_bytes
+        wanted = highest if memory_bytes is None else own + memory_bytes
         resource.setrlimit(
             resource.RLIMIT_DATA, (wanted if highest == resource.RLIM_INFINITY else min(wanted, highest), highest)
         )

@@ -4,7 +4,6 @@ import signal
 
 import pytest
 
-from gossamer import bounded_pool
 from gossamer.cli.main import main
 
 
@@ -27,16 +26,8 @@ def run_main(monkeypatch, capsys):
 
 
 @pytest.fixture(autouse=True)
-def _files_are_read_here(monkeypatch):
-    """Files are read in this process, where tests can reach them; workers are tested with what they do."""
-    here = bounded_pool.outcomes
-
-    def outcomes(function, jobs, bounds_of, *, workers, at_a_time=1):
-        return here(function, jobs, bounds_of, workers=0, at_a_time=at_a_time)
-
-    monkeypatch.setattr("gossamer.data.importers.run.outcomes", outcomes)
-    monkeypatch.setattr("gossamer.dicom.files.headers.outcomes", outcomes)
-    monkeypatch.setattr("gossamer.dicom.rtstruct.skim.outcomes", outcomes)
+def _read_here(files_are_read_here):
+    """Files are read in this process."""
 
 
 @pytest.fixture
@@ -48,3 +39,15 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture
+def ct(tmp_path):
+    """A CT as NIfTI, in a folder of its own: 20 x 22 x 9 voxels of 12 mm3."""
+    import nibabel  # most tests of this folder do without
+    import numpy as np
+
+    (tmp_path / "in").mkdir()
+    voxels = np.full((20, 22, 9), 30, dtype=np.int16)
+    nibabel.save(nibabel.Nifti1Image(voxels, np.diag([2.0, 2.0, 3.0, 1.0])), tmp_path / "in/HN-017.nii.gz")
+    return tmp_path / "in/HN-017.nii.gz"

@@ -4,18 +4,12 @@ import json
 import nibabel
 import numpy as np
 import pytest
-import typer
-from typer.testing import CliRunner
+from tests.cli.typed import typed
 
 from gossamer.cli.evaluate import evaluate
 from gossamer.errors import UnknownMetricError
 
-app = typer.Typer()
-app.command()(evaluate)
-
-
-def run(*arguments):
-    return CliRunner().invoke(app, [str(a) for a in arguments])
+run = typed(evaluate)
 
 
 def write_mask(path, length):

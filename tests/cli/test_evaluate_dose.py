@@ -6,21 +6,15 @@ import json
 import nibabel
 import numpy as np
 import pytest
-import typer
+from tests.cli.typed import typed
 from tests.dicom.phantom_dose import write_dose
-from typer.testing import CliRunner
 
 from gossamer.cli.evaluate import evaluate
 from gossamer.errors import UnknownMetricError, UsageError
 
-app = typer.Typer()
-app.command()(evaluate)
+run = typed(evaluate)
 SHAPE = (6, 6, 8)
 """Along x, y, z, of voxels of 2 mm, the first at the origin."""
-
-
-def run(*arguments):
-    return CliRunner().invoke(app, [str(a) for a in arguments])
 
 
 def write_mask(path, begin, end):

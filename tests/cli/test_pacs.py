@@ -4,21 +4,30 @@ import signal
 from datetime import date
 
 import pytest
+from faults.ports import own_port
 from pydicom.uid import generate_uid
 from tests.cli.tiny_model import model_that_finds
-from tests.dicom.pacs.peers import free_port, needs_orthanc, running_orthanc
+from tests.cli.typed import typed
+from tests.dicom.pacs.peers import needs_orthanc, running_orthanc
 from tests.dicom.phantom_series import write_series
-from typer.testing import CliRunner
 
-from gossamer.cli.main import main
 from gossamer.cli.pacs import _sum_up, pacs_app
 from gossamer.dicom.files.headers import read_headers
 from gossamer.dicom.outgoing.made_by import read_made_by
 from gossamer.dicom.pacs.web import WebPacs
 from gossamer.dicom.rtstruct.read import read_structure_set
-from gossamer.errors import ConfigurationError, DataError, NotFetchedError, PacsError, UnreadableImageError, UsageError
+from gossamer.errors import (
+    ConfigurationError,
+    DataError,
+    NotFetchedError,
+    PacsError,
+    StorageError,
+    UnreadableImageError,
+    UsageError,
+)
 from gossamer.segment.model_file import read_model
 
+run = typed(pacs_app)
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
@@ -38,10 +47,6 @@ def home(orthanc, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("time.sleep", lambda _seconds: None)
     return tmp_path
-
-
-def run(*arguments):
-    return CliRunner().invoke(pacs_app, [str(a) for a in arguments])
 
 
 def pushed(home, **changes):
@@ -87,8 +92,17 @@ def test_series_at_which_the_pacs_fails_does_not_keep_the_others_from_coming(hom
 
 def test_patient_id_is_asked_for_so_that_it_stands_in_no_list_of_processes(home):
     pushed(home, patient="X", PatientID="P4711", shape=(1, 4, 4))
-    done = CliRunner().invoke(pacs_app, ["pull", "-o", "down", "--patient-id", "-", "--dry-run"], input="P4711\n")
+    done = run("pull", "-o", "down", "--patient-id", "-", "--dry-run", input="P4711\n")
     assert done.stdout.count("CT\t1 images") == 1
+
+
+def test_folder_that_cannot_be_made_is_said_without_its_path(home):
+    study = pushed(home, shape=(1, 4, 4))
+    (home / "Doe").write_bytes(b"")
+    done = run("pull", "-o", "Doe/down", "--study-uid", study)
+    assert type(done.exception) is StorageError
+    assert "wanted to make the folder given with --out; found: Not a directory" in str(done.exception)
+    assert "Doe" not in str(done.exception)
 
 
 @pytest.mark.parametrize(
@@ -182,18 +196,8 @@ def test_a_warning_that_does_not_exist_cannot_be_held_back(home):
     assert "found 'colour'" in str(done.exception)
 
 
-@pytest.fixture
-def _handlers():
-    """``main`` takes signals; this gives them back."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
-
-
-@pytest.mark.usefixtures("_handlers")
-def test_watch_waits_for_a_pacs_that_is_away_and_ends_with_a_signal(tmp_path, monkeypatch, capsys):
-    (tmp_path / "pacs.toml").write_text(f'[web]\nurl = "http://127.0.0.1:{free_port()}/dicom-web"\n')
+def test_watch_waits_for_a_pacs_that_is_away_and_ends_with_a_signal(tmp_path, monkeypatch, run_main):
+    (tmp_path / "pacs.toml").write_text(f'[web]\nurl = "http://127.0.0.1:{own_port()}/dicom-web"\n')
     waited = []
 
     def sleep(seconds):
@@ -202,21 +206,10 @@ def test_watch_waits_for_a_pacs_that_is_away_and_ends_with_a_signal(tmp_path, mo
             signal.raise_signal(signal.SIGTERM)
 
     monkeypatch.setattr("time.sleep", sleep)
-    command = (
-        "watch",
-        "-m",
-        model_that_finds(tmp_path / "m"),
-        "--pacs",
-        tmp_path / "pacs.toml",
-        "--state",
-        tmp_path / "st",
-    )
-    monkeypatch.setattr("sys.argv", ["gossamer", "pacs", *map(str, command)])
-    with pytest.raises(SystemExit) as ended:
-        main()
-    assert ended.value.code == 128 + signal.SIGTERM
+    model, where = model_that_finds(tmp_path / "m"), ("--pacs", tmp_path / "pacs.toml", "--state", tmp_path / "st")
+    status, _, said = run_main("pacs", "watch", "-m", model, *where)
+    assert status == 128 + signal.SIGTERM
     assert waited == [120, 240, 480]
-    said = capsys.readouterr().err
     assert said.count("The watch waits for the PACS. GOS-621: wanted to reach the PACS") == 1
     assert said.endswith("Stopped. The same command again goes on from here.\n")
     assert sorted(p.name for p in (tmp_path / "st").iterdir()) == [".lock", "outbox"]

@@ -1,31 +1,14 @@
 import json
 
-import nibabel
-import numpy as np
 import pytest
-import typer
 from tests.cli.tiny_model import model_that_finds
-from typer.testing import CliRunner
+from tests.cli.typed import typed
 
 from gossamer.cli.predict import predict
 from gossamer.errors import DataError, EmptyMaskError, ModelFileError, StorageError, UnreadableImageError, UsageError
 
-app = typer.Typer()
-app.command()(predict)
-
+run = typed(predict)
 pytestmark = pytest.mark.usefixtures("one_thread")
-
-
-def run(*arguments):
-    return CliRunner().invoke(app, [str(a) for a in arguments])
-
-
-@pytest.fixture
-def ct(tmp_path):
-    (tmp_path / "in").mkdir()
-    voxels = np.full((20, 22, 9), 30, dtype=np.int16)
-    nibabel.save(nibabel.Nifti1Image(voxels, np.diag([2.0, 2.0, 3.0, 1.0])), tmp_path / "in/HN-017.nii.gz")
-    return tmp_path / "in/HN-017.nii.gz"
 
 
 def test_masks_of_what_was_found_are_written_and_the_rest_is_named(tmp_path, ct):

@@ -3,15 +3,16 @@ import json
 import numpy as np
 import pydicom
 import pytest
-from tests.cli.test_predict import ct, run
 from tests.cli.tiny_model import model_that_finds
+from tests.cli.typed import typed
 from tests.dicom.phantom_series import write_series
 
+from gossamer.cli.predict import predict
 from gossamer.dicom.series.key import series_key
 from gossamer.errors import DataError, EmptyMaskError, SliceStackError, UnreadableImageError, UsageError
 
-__all__ = ["ct"]
-
+run = typed(predict)
+pytestmark = pytest.mark.usefixtures("one_thread")
 UIDS = ("1.2.3.2", "1.2.3.22")
 
 

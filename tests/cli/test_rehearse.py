@@ -2,19 +2,13 @@
 
 import json
 import re
-import socket
 
 import pytest
+from faults.ports import own_address
 
 from gossamer.cli.rehearsal_table import lines_table, machines_table, words
 from gossamer.runtime.rehearsal import Report
 from gossamer.runtime.rehearsal.report import Fault, LineReport, SiteReport
-
-
-def unused(host):
-    with socket.socket() as taken:
-        taken.bind((host, 0))
-        return f"{host}:{taken.getsockname()[1]}"
 
 
 @pytest.fixture
@@ -28,11 +22,11 @@ def alone(tmp_path, monkeypatch, run_main):
         text + "\n[plan]\nchannels = [4, 8]\npatch_size = [16, 16, 16]\n[recipe]\nthreads = 1\n"
     )
     for at, name in enumerate(("north", "east"), start=1):
-        address = unused(f"127.0.0.{at}")
+        address = own_address(f"127.0.0.{at}")
         arguments = ("--name", name, "--data", ".", "--address", address, "--listen", address, "--folder", name)
         assert run_main("site", "init", *arguments)[0] == 0
         with (tmp_path / name / "site.toml").open("a") as settings:
-            settings.write(f'status = "{unused(f"127.0.0.{at}")}"\n')
+            settings.write(f'status = "{own_address(f"127.0.0.{at}")}"\n')
         run_main("federation", "add-site", "FED.toml", f"{name}/card.toml")
     run_main("federation", "approve", "FED.toml", "--folder", "north")
 

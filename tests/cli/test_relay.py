@@ -47,5 +47,5 @@ import sys
 import gossamer.cli.relay, gossamer.transport.relay_service, gossamer.transport.relay_admission
 print(*(name for name in ("torch", "grpc", "numpy", "cryptography") if name in sys.modules))
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=240)
     assert done.stdout == "\n"

@@ -36,7 +36,7 @@ async def busy_beside(put_away):
     spinning = asyncio.create_task(spin())
     try:
         os.kill(os.getpid(), signal.SIGTERM)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await asyncio.Event().wait()
     finally:
         spinning.cancel()

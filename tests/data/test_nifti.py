@@ -245,7 +245,7 @@ def test_any_damage_to_a_header_ends_in_an_image_or_a_refusal_and_in_silence(pla
         file = read_file(place, WHAT)
         assert file.array.ndim == 3
         assert np.isfinite(file.ras_from_file).all()
-    assert not caplog.records
+    assert not [record for record in caplog.records if record.name.startswith(("nibabel", "gossamer"))]
     assert capfd.readouterr() == ("", "")  # nibabel's remarks name no case
 
 

@@ -14,9 +14,9 @@ from tests.dicom.hostile_files import NIFTI, SLICES, STRUCTURE_SETS, measured, r
 from tests.dicom.phantom_patient import organ, write_patient
 
 from gossamer.bounded_pool import Bounds, outcomes
+from gossamer.data import foreign_files
 from gossamer.data.frame import Frame
 from gossamer.data.image import write_nifti
-from gossamer.data.importers import run
 from gossamer.data.importers.run import import_cases
 from gossamer.data.importers.table import TableCase
 from gossamer.dicom.cases import dicom_cases
@@ -70,7 +70,7 @@ def home(tmp_path_factory):
     """A folder for the whole module; nobody waits for its disk, nor long for a bomb to burst."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("os.fsync", lambda _descriptor: None)
-        patch.setattr(run, "FEWEST_BYTES", 2**29)  # a third of the real bound, met in a third of the time
+        patch.setattr(foreign_files, "FEWEST_BYTES", 2**29)  # a third of the real bound, met in a third of the time
         yield tmp_path_factory.mktemp("hostile")
 
 
@@ -171,7 +171,7 @@ def test_what_is_made_to_cost_time_or_memory_costs_little_of_either(home, import
 
 def bounds_of_case(job):
     """Those that the import gives to a case of this one file."""
-    return run.bounds([job[1]])
+    return foreign_files.bounds([job[1]])
 
 
 def test_what_is_no_regular_file_is_passed_over(tmp_path):

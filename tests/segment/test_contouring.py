@@ -26,6 +26,7 @@ from gossamer.segment.output import Grid
 from gossamer.segment.wanted import Wanted
 
 NOW = datetime(2026, 3, 4, 15, 6, 7)
+pytestmark = pytest.mark.usefixtures("files_are_read_here")
 AXES = np.eye(3)
 ORIENTATIONS = [
     (*(a * first), *(b * second), rising)

@@ -39,17 +39,12 @@ def say_what_is_unknown(effects: Sequence[DoseEffect], doses: Doses, teller: Tel
 
 
 def dose_document(effects: Sequence[DoseEffect], metrics: Sequence[DoseMetric], lacking: Sequence[str]) -> Any:
-    """All dose figures, with null where one does not exist."""
+    """All dose figures; NaN where one does not exist."""
     from gossamer.evaluate.dose_effect import summarise
 
     return {
-        "cases": [
-            {"case": e.case, "organ": e.organ, **{k: _or_none(v) for k, v in e.fields(metrics).items()}}
-            for e in effects
-        ],
-        "organs": [
-            {key: _or_none(value) for key, value in asdict(summary).items()} for summary in summarise(effects, metrics)
-        ],
+        "cases": [{"case": e.case, "organ": e.organ, **e.fields(metrics)} for e in effects],
+        "organs": [asdict(summary) for summary in summarise(effects, metrics)],
         "without_dose": list(lacking),
     }
 
@@ -105,10 +100,3 @@ def _share(value: float) -> str:
 
 def _known(value: float) -> float:
     return 0.0 if math.isnan(value) else value
-
-
-def _or_none(value: Any) -> Any:
-    """Null for what JSON cannot hold, also within the values of a field."""
-    if isinstance(value, dict):
-        return {key: _or_none(inner) for key, inner in value.items()}
-    return None if isinstance(value, float) and not math.isfinite(value) else value

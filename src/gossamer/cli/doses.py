@@ -46,6 +46,7 @@ class Doses:
 
     def _read(self, case: str) -> tuple[DoseGrid | None, tuple[str, ...]]:
         from gossamer.data.dose import read_dose_nifti
+        from gossamer.data.foreign_files import read_apart
         from gossamer.dicom.dose.choose import read_plan_dose
         from gossamer.errors import DataError
 
@@ -55,7 +56,7 @@ class Doses:
         if len(found) > 1:
             raise DataError(f"wanted one dose of a case; found {len(found)} under its name; leave the one that counts")
         if found[0].name.endswith(IMAGE_ENDS):
-            return read_dose_nifti(found[0]), ()
+            return read_apart(read_dose_nifti, found[0], found, "a dose"), ()
         dose, notes = read_plan_dose(found[0])
         return dose.dose, notes
 

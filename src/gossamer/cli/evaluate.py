@@ -94,7 +94,7 @@ def evaluate(
         document = _document(results, comparison, metrics)
         if doses is not None:
             document["dose"] = dose_document(effects, figures, doses.lacking)
-        typer.echo(json.dumps(document, indent=2, allow_nan=False))
+        typer.echo(json.dumps(_without_nan(document), indent=2, allow_nan=False))
     else:
         _print_tables(results, metrics, effects, figures)
 
@@ -122,7 +122,7 @@ def _document(results: Sequence[OrganResult], comparison: Comparison, metrics: S
             {
                 "case": r.case,
                 "organ": r.organ,
-                **{name: _or_none(value) for name, value in r.score.values.items()},
+                **r.score.values,
                 "tolerance_mm": r.tolerance_mm,
                 "reference_voxels": r.score.reference_voxels,
                 "predicted_voxels": r.score.predicted_voxels,
@@ -132,10 +132,7 @@ def _document(results: Sequence[OrganResult], comparison: Comparison, metrics: S
         ],
         "organs": [asdict(summary) for summary in by_organ(results, metrics)],
         "means": {
-            metric: {
-                f"over_{average}": {k: _or_none(v) for k, v in asdict(overall(results, metric, average)).items()}
-                for average in ("organs", "patients")
-            }
+            metric: {f"over_{average}": asdict(overall(results, metric, average)) for average in ("organs", "patients")}
             for metric in metrics
         },
         "not_predicted": comparison.not_predicted,
@@ -179,5 +176,10 @@ def _text(value: float | None) -> str:
     return "–" if value is None or math.isnan(value) else f"{value:.3f}"
 
 
-def _or_none(value: Any) -> Any:
+def _without_nan(value: Any) -> Any:
+    """A document with null for the numbers that JSON cannot hold."""
+    if isinstance(value, dict):
+        return {key: _without_nan(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(inner) for inner in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -190,9 +190,13 @@ def _find(pacs: Pacs, query: Query, *, with_structure_sets: bool) -> list[Series
 
 def _fetch_all(pacs: Pacs, found: list[SeriesAtPacs], out: Path, teller: Teller) -> None:
     """Fetch series, and end with an error if some did not come; the others are there."""
+    from gossamer.atomic import storage_error
     from gossamer.errors import NotFetchedError, PacsAwayError, PacsError, PacsRefusedError
 
-    out.mkdir(parents=True, exist_ok=True)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise storage_error(error, "wanted to make the folder given with --out") from error
     failed = 0
     with teller.task("Fetching", len(found)) as task:
         for series in found:
@@ -227,7 +231,7 @@ def _contour_by(model: Model, held: frozenset[Name], teller: Teller) -> Callable
     from gossamer.segment.wanted import Wanted
 
     def contour(folder: Path) -> Path:
-        found = find_series(read_headers(folder, workers=1).headers)
+        found = find_series(read_headers(folder, workers=1).headers, workers=1)
         if not found.series:
             if found.refused:
                 raise found.refused[0].error

@@ -152,12 +152,14 @@ def _predict_images(run: _Run, images: Sequence[ImageFile], *, label_map: bool) 
 
 
 def _predict_image(source: ImageFile, run: _Run, model: Model, *, label_map: bool) -> PredictionRecord:
+    from gossamer.data.foreign_files import read_apart
     from gossamer.data.image import read_nifti
     from gossamer.segment.output import write_prediction
     from gossamer.segment.predict import predict_masks
     from gossamer.segment.unlike import remarks_on
 
-    image = read_nifti(source.path, f"case {source.case}, image")
+    read = partial(read_nifti, what=f"case {source.case}, image")
+    image = read_apart(read, source.path, [source.path], "a CT")
     with run.teller.task(source.case, total=1.0) as task:
         masks = predict_masks(model.network, model.plan, image, on_window=lambda _done, total: task.advance(1 / total))
     notes = remarks_on(image, masks, model).notes

@@ -7,7 +7,8 @@ Law
        are uneven or whose gantry was tilted is predicted on an even grid, and its masks are carried back.
     2. What cannot be written is found before the network runs; what was written is read back before it is in its place.
     3. Nothing empty is a result: a structure without a voxel is left out and named, and a series without any raises.
-    4. No name of a file and no note holds what a hospital wrote.
+    4. A CT is read apart, within bounds of memory and time.
+    5. No name of a file and no note holds what a hospital wrote.
 """
 
 from __future__ import annotations
@@ -19,10 +20,11 @@ from datetime import datetime
 from pathlib import Path
 
 from gossamer import __version__
+from gossamer.data.foreign_files import read_apart
 from gossamer.data.image import Image
 from gossamer.dicom.outgoing.appearance import colour_of
 from gossamer.dicom.outgoing.made_by import MAX_LO, MadeBy, is_plain
-from gossamer.dicom.outgoing.reference import ReferenceSeries, check_reference, reference_of
+from gossamer.dicom.outgoing.reference import ReferenceSeries, read_referred
 from gossamer.dicom.outgoing.roi_names import planning_names
 from gossamer.dicom.outgoing.write_segmentation import write_segmentation
 from gossamer.dicom.outgoing.write_structure_set import Smoothed, write_structure_set
@@ -30,7 +32,7 @@ from gossamer.dicom.series.canonical import canonical_image
 from gossamer.dicom.series.ct_series import CtSeries
 from gossamer.dicom.series.key import series_key
 from gossamer.dicom.series.stack import SliceStack
-from gossamer.dicom.series.volume import read_volume
+from gossamer.dicom.series.volume import NativeVolume, read_volume
 from gossamer.errors import EmptyMaskError
 from gossamer.evaluate.predicted import LabelMapRecord
 from gossamer.segment.masks import PackedMasks
@@ -101,14 +103,14 @@ def contour_series(
 
     Raises:
         UsageError: a text that no file may have.
-        UnreadableImageError: the series cannot be read, or lacks a UID that has to be copied.
+        UnreadableImageError: the series cannot be read, or not within its bounds, or lacks a UID that has to be copied.
+        WorkerError: no process that reads it can be started.
         GeometryMismatchError: it cannot be carried onto an even grid, or what was written is not what was predicted.
         EmptyMaskError: no structure was found; nothing is written.
         StorageError: the result cannot be written (``DiskFullError`` where there is no room).
     """
     form = wanted.form
-    reference = _reference(series) if form != "nifti" else None
-    volume = read_volume(series)
+    reference, volume = _read(series, form)
     image, regular = canonical_image(volume.voxels, series.stack)
     native_notes = (*series.notes, *volume.notes)
     del volume  # of uneven slices it is a second copy
@@ -183,10 +185,11 @@ class _Written:
     label_map: LabelMapRecord | None = None
 
 
-def _reference(series: CtSeries) -> ReferenceSeries:
-    reference = reference_of(series)
-    check_reference(reference)
-    return reference
+def _read(series: CtSeries, form: Form) -> tuple[ReferenceSeries | None, NativeVolume]:
+    files = [one.header.path for one in series.slices]
+    if form == "nifti":
+        return None, read_apart(read_volume, series, files, "a CT series")
+    return read_apart(read_referred, series, files, "a CT series")
 
 
 def _write_structure_set(

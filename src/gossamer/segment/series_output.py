@@ -74,7 +74,7 @@ def find_sources(folder: Path, workers: int = 0, on_file: Callable[[int, int], N
 
     Args:
         folder: searched with its subfolders.
-        workers: processes that read headers, within bounds of memory and time; 0 reads in this one, without.
+        workers: processes that read, within bounds of memory and time; 0 reads in this one, without.
         on_file: called as ``on_file(done, of)`` after each file.
 
     Raises:
@@ -83,7 +83,7 @@ def find_sources(folder: Path, workers: int = 0, on_file: Callable[[int, int], N
         WorkerError: no worker can be started.
     """
     headers = read_headers(folder, workers, on_file)
-    found = find_series(headers.headers)
+    found = find_series(headers.headers, workers=workers)
     if not found.series and not found.refused:
         raise UsageError(
             f"wanted CTs; found no NIfTI file, {len(headers.headers)} DICOM objects that are no CT images, and "

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gossamer.bounded_pool import Bounds
 from gossamer.data.dataset import Dataset
 from gossamer.data.frame import Frame
 from gossamer.data.image import Image
-from gossamer.data.importers import run
+from gossamer.data.importers import run as importers_run
 from gossamer.data.importers.label_map import LabelMapCase
 from gossamer.data.importers.run import import_cases
 from gossamer.data.importers.source import CaseLeftOutError, CaseSource, LoadedCase
@@ -237,8 +238,9 @@ def test_a_full_disk_ends_the_run_and_the_next_goes_on(tmp_path, monkeypatch):
 def test_a_killed_worker_and_a_case_without_end_cost_that_case_alone(tmp_path, write_patient, monkeypatch):
     for n in range(3):
         write_patient(tmp_path / f"p{n}_ct.nii.gz", tmp_path / f"p{n}_oar.nii.gz")
-    (tmp_path / "p1_ct.nii.gz").rename(tmp_path / "kept.nii.gz")
-    os.mkfifo(tmp_path / "p1_ct.nii.gz")  # whoever reads it waits for ever
+    stuck = tmp_path / "p1_ct.nii.gz"
+    stuck.rename(tmp_path / "kept.nii.gz")
+    os.mkfifo(stuck)  # whoever reads it waits for ever
     listed = [
         TableCase(
             f"p{n}", "train", ("A",), tmp_path / f"p{n}_ct.nii.gz", tmp_path / f"p{n}_oar.nii.gz",
@@ -253,13 +255,13 @@ def test_a_killed_worker_and_a_case_without_end_cost_that_case_alone(tmp_path, w
 
     left = tmp_path / "out/A/.p1.unfinished"  # as of a worker that was killed while it wrote
     left.mkdir(parents=True)
-    monkeypatch.setattr(run, "SHORTEST_S", 2.0)
+    monkeypatch.setattr(importers_run, "bounds", lambda files: Bounds(2**31, 1.0 if stuck in files else 120.0))
     imported = import_cases(listed, tmp_path / "out", workers=2, on_case=kill_the_workers, max_set_aside=0.5)
     [dataset] = imported.datasets
     assert [case.id for case in dataset.cases] == ["p0", "p2"]
     [bad] = dataset.set_aside
     assert bad.reason.startswith(
-        "case p1: wanted a case that can be read within its bounds; found that it takes more than 2 s; export its files"
+        "case p1: wanted a case that can be read within its bounds; found that it takes more than 1 s; export its files"
     )
     assert not left.exists()
     (tmp_path / "kept.nii.gz").replace(tmp_path / "p1_ct.nii.gz")

@@ -23,6 +23,7 @@ from gossamer.dicom.dose.choose import NOT_CHECKED, read_plan_dose
 from gossamer.dicom.dose.read import read_rt_dose
 from gossamer.errors import DataError, GeometryMismatchError, UnreadableImageError
 
+pytestmark = pytest.mark.usefixtures("files_are_read_here")
 FRAGMENTS = Path(__file__).parents[4] / "shared" / "data" / "dicom_rt" / "pydicom_rt_fragments.tar.xz"
 SYNTAXES = [
     ImplicitVRLittleEndian,

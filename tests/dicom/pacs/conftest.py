@@ -13,6 +13,11 @@ def orthanc(tmp_path_factory):
         yield running
 
 
+@pytest.fixture(autouse=True)
+def _read_here(files_are_read_here):
+    """Files are read in this process."""
+
+
 @pytest.fixture
 def bench(tmp_path):
     """A watch on a virtual clock."""

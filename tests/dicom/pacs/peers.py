@@ -15,6 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from faults.ports import own_port
 
 from gossamer.dicom.files.headers import read_headers
 from gossamer.dicom.pacs.answers import series_of
@@ -25,7 +26,7 @@ from gossamer.errors import PacsAwayError
 ORTHANC = shutil.which("Orthanc")
 DICOMWEB = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
 AET = "ORTHANC"
-START_S = 20.0
+START_S = 60.0
 PATIENCE_S = 0.2  # its threads sleep for seconds, and what it holds is thrown away
 
 
@@ -37,7 +38,7 @@ def pick_sockets_up():
     """Have them closed now, rather than within another test."""
     for thread in threading.enumerate():
         if thread is not threading.current_thread() and not thread.daemon:
-            thread.join(5)
+            thread.join(START_S)
     gc.collect()
 
 
@@ -47,12 +48,6 @@ def needs_orthanc():
         pytest.skip(
             "needs Orthanc with its DICOMweb plugin (Debian: orthanc, orthanc-dicomweb), which is not installed"
         )
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @dataclass(frozen=True)
@@ -78,7 +73,7 @@ class Orthanc:
 @contextmanager
 def running_orthanc(folder, **changes):
     """Orthanc on loopback, with DICOMweb, until the block ends."""
-    orthanc = Orthanc(free_port(), free_port(), free_port())
+    orthanc = Orthanc(own_port(), own_port(), own_port())
     configuration = {
         "StorageDirectory": str(folder / "db"),
         "IndexDirectory": str(folder / "db"),
@@ -208,3 +203,33 @@ def scripted_http(answer: Callable[[str, str], tuple], tls=None):
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+DRIP_S = 0.005
+
+
+@contextmanager
+def dripping_http(begins):
+    """An HTTP server whose only answer begins so, and goes on with a byte now and then; yields its port."""
+    ended = threading.Event()
+    listener = socket.create_server(("127.0.0.1", 0))
+    listener.settimeout(START_S)
+
+    def drip():
+        with listener.accept()[0] as caller:
+            caller.recv(2**16)
+            caller.sendall(begins)
+            while not ended.wait(DRIP_S):
+                try:
+                    caller.sendall(b"x")
+                except OSError:
+                    return
+
+    thread = threading.Thread(target=drip)
+    thread.start()
+    try:
+        yield listener.getsockname()[1]
+    finally:
+        ended.set()
+        thread.join(START_S)
+        listener.close()

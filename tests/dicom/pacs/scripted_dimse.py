@@ -2,12 +2,12 @@
 
 import socket
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from pydicom.dataset import Dataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import AE, evt
-from tests.dicom.pacs.peers import AET
+from tests.dicom.pacs.peers import AET, DRIP_S, START_S
 
 from gossamer.dicom.pacs.dimse import FIND
 from gossamer.dicom.pacs.our_port import CallServer, served
@@ -46,10 +46,21 @@ def scripted_scp(announced=(), sends=(), *, matches=None, store_status=0x0000, f
         yield DimseSettings(host="127.0.0.1", port=server.server_address[1], ae_title=AET, plain_dimse=True)
 
 
+def _pass_on(source, target, most, ended):
+    """So many bytes, or all until it has ended or is hung up."""
+    left = most
+    while not ended.is_set() and (left is None or left > 0):
+        piece = source.recv(4096 if left is None else min(4096, left))
+        if not piece:
+            raise ConnectionError
+        target.sendall(piece)
+        left = None if left is None else left - len(piece)
+
+
 @contextmanager
-def stopping_line(settings, *, answers=None, asks=None, then=b""):
+def stopping_line(settings, *, answers=None, asks=None, then=b"", drips=False):
     """A line to a PACS that passes on the first PDU of each direction, by which an association is opened, and so many
-    bytes more, says ``then`` to us, and holds still, open.
+    bytes more, says ``then`` to us, and holds still, open; or with ``drips`` passes on a byte now and then.
     """
     ended = threading.Event()
     listener = socket.create_server(("127.0.0.1", 0))
@@ -58,18 +69,11 @@ def stopping_line(settings, *, answers=None, asks=None, then=b""):
     def pass_on(source, target, most, last):
         head = source.recv(6, socket.MSG_WAITALL)
         target.sendall(head + source.recv(int.from_bytes(head[2:]), socket.MSG_WAITALL))
-        left = most
-        while not ended.is_set() and (left is None or left > 0):
-            try:
-                piece = source.recv(4096 if left is None else min(4096, left))
-                target.sendall(piece)
-            except OSError:
-                return
-            if not piece:
-                return
-            left = None if left is None else left - len(piece)
-        target.sendall(last)
-        ended.wait()
+        with suppress(OSError):  # it is over
+            _pass_on(source, target, most, ended)
+            target.sendall(last)
+            while not ended.wait(DRIP_S if drips else None):
+                target.sendall(source.recv(1))
 
     def run():
         us, _ = listener.accept()
@@ -85,13 +89,13 @@ def stopping_line(settings, *, answers=None, asks=None, then=b""):
         yield settings.model_copy(update={"port": listener.getsockname()[1]})
     finally:
         ended.set()
-        threads[0].join(5)
+        threads[0].join(START_S)
         for one in open_sockets:
             try:
                 one.shutdown(socket.SHUT_RDWR)
             except OSError:
                 continue
         for thread in threads:
-            thread.join(5)
+            thread.join(START_S)
         for one in open_sockets:
             one.close()

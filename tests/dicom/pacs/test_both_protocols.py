@@ -5,10 +5,10 @@ from datetime import date, timedelta
 
 import numpy as np
 import pytest
+from faults.ports import own_port
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 from tests.dicom.pacs.peers import (
     Orthanc,
-    free_port,
     lets_sockets_lie,
     needs_orthanc,
     pick_sockets_up,
@@ -116,7 +116,7 @@ def test_series_that_is_gone_leaves_no_folder(orthanc, tmp_path, kind):
 @lets_sockets_lie
 @pytest.mark.parametrize("kind", ["web", "get"])
 def test_closed_port_is_a_pacs_that_is_away(orthanc, tmp_path, kind):
-    where = {"url": f"http://127.0.0.1:{free_port()}/dicom-web"} if kind == "web" else {"port": free_port()}
+    where = {"url": f"http://127.0.0.1:{own_port()}/dicom-web"} if kind == "web" else {"port": own_port()}
     with (
         open_pacs(orthanc.settings(kind, **where), tmp_path) as pacs,
         pytest.raises(PacsAwayError, match="nobody listens"),
@@ -166,7 +166,7 @@ def test_our_port_that_is_taken_is_told(orthanc, tmp_path):
 
 def test_move_to_another_port_than_is_entered_fetches_nothing(orthanc, tmp_path):
     study, _, paths = new_series(tmp_path / "up", shape=(1, 4, 4))
-    with open_pacs(orthanc.settings("move", own_port=free_port()), tmp_path) as pacs:
+    with open_pacs(orthanc.settings("move", own_port=own_port()), tmp_path) as pacs:
         pacs.store(paths)
         [found] = pacs.find_series(Query(study_uid=study))
         with pytest.raises(NotFetchedError, match=r"found 0; it says: cannot understand or process it \(C000\);"):

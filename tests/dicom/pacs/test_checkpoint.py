@@ -3,50 +3,78 @@
 import queue
 import threading
 import time
+from contextlib import contextmanager
 
 import pytest
 
 from gossamer.dicom.pacs import checkpoint
 from gossamer.dicom.pacs.checkpoint import Checkpoint
 
+PATIENCE_S = 60.0
 
-def taken_while_closed(gate):
-    """Whether a thread that passes the gate slowly takes a message that came after the gate was closed."""
-    messages, taken, ended = queue.Queue(), [], threading.Event()
 
-    def reactor():
-        while not ended.is_set():
-            gate.wait()
-            passed.set()
-            time.sleep(0.03)  # between the checkpoint and the look at the queue
+class Reactor:
+    """A thread that has passed a gate, and does not look for messages before it is told to."""
+
+    def __init__(self, gate):
+        self.messages, self.taken = queue.Queue(), queue.Queue()
+        self.passed, self.looks, self.ended = threading.Event(), threading.Event(), threading.Event()
+        self.gate = gate
+        self.thread = threading.Thread(target=self._run)
+
+    def _run(self):
+        while not self.ended.is_set():
+            self.gate.wait()
+            self.passed.set()
+            self.looks.wait()
             try:
-                taken.append(messages.get_nowait())
+                self.taken.put(self.messages.get(timeout=0.01))
             except queue.Empty:
                 continue
 
-    passed = threading.Event()
-    thread = threading.Thread(target=reactor)
+
+@contextmanager
+def reactor(gate):
     gate.set()
-    thread.start()
-    passed.wait(5)
-    gate.clear()
-    messages.put("answer")
-    time.sleep(0.08)
-    while_closed = bool(taken)
-    ended.set()
-    gate.set()
-    thread.join(5)
-    assert taken == ["answer"]
-    return while_closed
+    running = Reactor(gate)
+    running.thread.start()
+    try:
+        assert running.passed.wait(PATIENCE_S)
+        yield running
+    finally:
+        running.ended.set()
+        running.looks.set()
+        gate.set()
+        running.thread.join(PATIENCE_S)
 
 
-@pytest.mark.parametrize(("gate", "taken"), [(Checkpoint, False), (threading.Event, True)])
-def test_answer_is_left_to_who_asked_and_the_librarys_own_gate_shows_that_it_would_not_be(gate, taken):
-    assert taken_while_closed(gate()) is taken
+def test_answer_is_left_to_who_asked(monkeypatch):
+    monkeypatch.setattr(checkpoint, "PATIENCE_S", PATIENCE_S)
+    gate = Checkpoint()
+    with reactor(gate) as running:
+        closing = threading.Thread(target=gate.clear)
+        closing.start()
+        running.looks.set()
+        closing.join(PATIENCE_S)
+        running.messages.put("answer")
+        with pytest.raises(queue.Empty):
+            running.taken.get(timeout=0.05)
+        gate.set()
+        assert running.taken.get(timeout=PATIENCE_S) == "answer"
+
+
+def test_librarys_own_gate_shows_that_it_would_not_be():
+    gate = threading.Event()
+    with reactor(gate) as running:
+        gate.clear()
+        running.messages.put("answer")
+        running.looks.set()
+        assert running.taken.get(timeout=PATIENCE_S) == "answer"
+        assert not gate.is_set()
 
 
 def test_gate_does_not_wait_for_ever_for_a_thread_that_has_ended(monkeypatch):
     monkeypatch.setattr(checkpoint, "PATIENCE_S", 0.05)
     began = time.monotonic()
     Checkpoint().clear()
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < PATIENCE_S

@@ -4,13 +4,14 @@ import socket
 from contextlib import contextmanager
 
 import pytest
+from faults.ports import own_port
 from pydicom import dcmread
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.tag import Tag
 from pydicom.uid import CTImageStorage, ImplicitVRLittleEndian
 from pynetdicom import AE
-from tests.dicom.pacs.peers import AET, free_port
+from tests.dicom.pacs.peers import AET
 from tests.dicom.pacs.scripted_dimse import scripted_scp
 from tests.dicom.phantom_series import SERIES, STUDY, image_uid, write_series
 
@@ -169,7 +170,7 @@ def other_class(file, _k):
 
 def test_move_that_is_not_offered_is_refused_with_what_to_do(tmp_path):
     with scripted_scp([image_uid(0)]) as settings:
-        moved = settings.model_copy(update={"own_port": free_port(), "listen": "127.0.0.1"})
+        moved = settings.model_copy(update={"own_port": own_port(), "listen": "127.0.0.1"})
         with pytest.raises(PacsRefusedError, match=r"Retrieve.*MOVE; found that it offers none.*without by C-GET"):
             DimsePacs(moved, tmp_path).fetch(FOUND, tmp_path / "down")
 
@@ -178,7 +179,7 @@ def test_move_that_is_not_offered_is_refused_with_what_to_do(tmp_path):
 def our_port(tmp_path):
     """Our port, open for two images of a series; yields it, and what is still missing."""
     settings = DimseSettings(
-        host="127.0.0.1", port=104, ae_title=AET, own_port=free_port(), listen="127.0.0.1", plain_dimse=True
+        host="127.0.0.1", port=104, ae_title=AET, own_port=own_port(), listen="127.0.0.1", plain_dimse=True
     )
     with (
         Incoming(FOUND, tmp_path / "down", [image_uid(0), image_uid(1)]) as incoming,

@@ -1,12 +1,13 @@
 """A DICOMweb server that lies, breaks off, or never ends: nothing is half-fetched or goes where it should not."""
 
 import json
+import logging
 import ssl
 from base64 import b64encode
 
 import pytest
 from tests.dicom.pacs.certificates import Authority
-from tests.dicom.pacs.peers import scripted_http
+from tests.dicom.pacs.peers import dripping_http, scripted_http
 from tests.dicom.phantom_series import SERIES, STUDY, image_uid, write_series
 
 from gossamer.dicom.pacs import web_session
@@ -142,6 +143,7 @@ def test_line_that_breaks_within_an_image_is_an_outage_and_leaves_nothing(tmp_pa
         ((200, DICOM_JSON, b'{"a": '), PacsError, "DICOM JSON"),
         ((302, "http://127.0.0.1:9/", b""), PacsError, "sends to another address"),
         ((200, DICOM_JSON, b"[" + b" " * 5000), PacsError, "found more"),
+        ((200, DICOM_JSON, b"[" * 3999), PacsError, "DICOM JSON"),
     ],
 )
 def test_answer_that_is_none_is_named_without_its_text(tmp_path, monkeypatch, answer, error, meant):
@@ -236,6 +238,25 @@ def test_odd_json_is_no_series_and_a_server_without_pages_ends(tmp_path):
     body = json.dumps(odd).encode()
     with scripted_http(lambda _m, _p: (200, DICOM_JSON, body)) as port, pacs_at(port, tmp_path) as pacs:
         assert [(one.series_uid, one.modality) for one in pacs.find_series(Query())] == [("", ""), (SERIES, "")]
+
+
+def test_text_that_is_longer_than_any_may_be_is_not_kept(tmp_path):
+    item = {
+        tag: {"Value": [text]} for tag, text in (("0020000E", SERIES), ("0008103E", "x" * 257), ("00081010", "CT1"))
+    }
+    body = json.dumps([item]).encode()
+    with scripted_http(lambda _m, _p: (200, DICOM_JSON, body)) as port, pacs_at(port, tmp_path) as pacs:
+        [found] = pacs.find_series(Query())
+    assert (found.series_uid, found.description, found.station) == (SERIES, "", "CT1")
+
+
+def test_address_with_a_patients_uids_is_not_printed_where_a_head_is_odd(tmp_path, monkeypatch, capsys):
+    """urllib3 would warn of the line, with the address; Python prints warnings that nobody handles."""
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])  # pytest's own
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nodd\r\n\r\n[]"
+    with dripping_http(answer) as port, pacs_at(port, tmp_path) as pacs:
+        assert pacs.find_series(Query(study_uid=STUDY)) == []
+    assert capsys.readouterr().err == ""
 
 
 def stored_as(status, body):

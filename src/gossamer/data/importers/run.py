@@ -5,25 +5,17 @@ from __future__ import annotations
 import shutil
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from gossamer.atomic import unfinished_folder
-from gossamer.bounded_pool import Bounds, Lost, outcomes
+from gossamer.bounded_pool import Lost, outcomes
 from gossamer.data.case_folder import read_finished_case, write_case
 from gossamer.data.dataset import Case, Dataset, DatasetWriter, SetAside
 from gossamer.data.description import MAX_SET_ASIDE, require_safe_id, require_unique_ids
+from gossamer.data.foreign_files import bounds
 from gossamer.data.importers.source import CaseLeftOutError, CaseSource
 from gossamer.errors import DataError, DatasetError
-
-FEWEST_BYTES, SHORTEST_S = 3 * 2**29, 10.0
-"""Of memory and time, for any case, however small its files are."""
-
-BYTES_A_BYTE, SECONDS_A_BYTE = 128, 2e-6
-"""More of both for each byte of a case's files. A compressed CT has about a byte a voxel; its voxels and a hundred
-masks take 106 in memory. What is compressed further, as a bomb is, gets no more than its files deserve. A DICOM CT of
-600 slices of 512 x 512 with 30 organs takes 3.2 GiB and 53 s of the 41 GiB and 11 min that its 315 MB give it."""
 
 
 @dataclass(frozen=True)
@@ -123,15 +115,6 @@ def _outcomes(jobs: Sequence[tuple[CaseSource, Path]], workers: int) -> Iterator
     found = outcomes(_import_one, jobs, lambda job: bounds(job[0].files), workers=workers)
     for (source, out), outcome in zip(jobs, found, strict=True):
         yield _lost(source, out, outcome) if isinstance(outcome, Lost) else outcome
-
-
-def bounds(files: Iterable[Path]) -> Bounds:
-    """What a case may take that is made from these files."""
-    size = 0
-    for path in files:
-        with suppress(OSError):  # the import says which is missing
-            size += path.stat().st_size
-    return Bounds(FEWEST_BYTES + BYTES_A_BYTE * size, SHORTEST_S + SECONDS_A_BYTE * size)
 
 
 def _lost(source: CaseSource, out: Path, lost: Lost) -> _Outcome:

@@ -90,16 +90,6 @@ def read_rt_dose(path: Path) -> RtDose:
         return RtDose(DoseGrid(voxels, frame, (*notes, *planes.notes)), summation, frame_uid)
 
 
-def summation_of(path: Path) -> str:
-    """Dose Summation Type of a dose, without its pixels; "" if the file has none.
-
-    Raises:
-        UnreadableImageError: it cannot be read.
-    """
-    with foreign_errors_mapped():
-        return ascii_of(open_dicom(path, ["DoseSummationType"], stop_before_pixels=True), "DoseSummationType").upper()
-
-
 # Values
 
 

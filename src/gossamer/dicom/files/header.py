@@ -53,7 +53,7 @@ IN_A_PLANE = {
 TAGS = [
     *("SpecificCharacterSet", "ImageType", "SOPClassUID", "SOPInstanceUID", "Modality", "PatientID"),
     *("StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID", "AcquisitionNumber", "InstanceNumber"),
-    *("Rows", "Columns", "NumberOfFrames", "LossyImageCompression"),
+    *("Rows", "Columns", "NumberOfFrames", "LossyImageCompression", "DoseSummationType"),
     *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
     *IN_A_PLANE,
 ]
@@ -104,6 +104,7 @@ class Header:
         rows: pixels down a plane; 0 if it is no image.
         columns: pixels across.
         lossy: whether it was ever compressed with loss.
+        dose_summation: Dose Summation Type of a dose: PLAN, BEAM, FRACTION and so on.
         planes: one of a CT slice; one a frame of a multi-frame CT; none of what is no CT.
         contradicted: whether another file with the same SOP Instance UID says something else; see ``headers``.
     """
@@ -122,6 +123,7 @@ class Header:
     rows: int
     columns: int
     lossy: bool
+    dose_summation: str
     planes: tuple[Plane, ...] = field(repr=False)
     contradicted: bool = False
 
@@ -175,6 +177,7 @@ def _header(path: Path, data: Dataset) -> Header:
         rows=short_of(data, "Rows") or 0,
         columns=short_of(data, "Columns") or 0,
         lossy=ascii_of(data, "LossyImageCompression") == "01",
+        dose_summation=ascii_of(data, "DoseSummationType").upper(),
         planes=_planes(data),
     )
 

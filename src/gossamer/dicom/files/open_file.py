@@ -6,6 +6,7 @@ Messages name no file: paths and names of hospitals' files hold names of persons
 from __future__ import annotations
 
 import io
+import math
 import os
 import stat
 import struct
@@ -47,7 +48,12 @@ FOREIGN_ERRORS = (
 
 
 def open_dicom(
-    path: Path, tags: Sequence[str] | None, *, stop_before_pixels: bool = False, max_items: int | None = None
+    path: Path,
+    tags: Sequence[str] | None,
+    *,
+    stop_before_pixels: bool = False,
+    max_items: int | None = None,
+    max_bytes: int | None = None,
 ) -> Dataset:
     """A data set with some of its elements, read within the bounds above; inside ``foreign_errors_mapped``.
 
@@ -57,8 +63,10 @@ def open_dicom(
         stop_before_pixels: leave the pixels where they are.
         max_items: of all its sequences together; each takes up to a tenth of a millisecond to read. The whole file is
             searched for them, pixels too, where a few may stand by chance.
+        max_bytes: that are read; of a deflated data set, that it has. What is passed over, such as long values of other
+            elements, does not count.
     """
-    with _BoundedReader(path) as file:
+    with _BoundedReader(path, max_bytes) as file:
         if max_items is not None:
             file.check_items(max_items)
         wanted = None if tags is None else list(tags)
@@ -88,10 +96,12 @@ def foreign_errors_mapped() -> Iterator[None]:
 class _BoundedReader(io.BufferedReader):
     """A file that gives what it holds, not what a length in it claims, and inflates within a bound."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, max_bytes: int | None) -> None:
         super().__init__(io.FileIO(path))
         self._size = os.fstat(self.fileno()).st_size
         self._max_items: int | None = None
+        self._max_inflated_bytes = MAX_INFLATED_BYTES if max_bytes is None else min(max_bytes, MAX_INFLATED_BYTES)
+        self._room_bytes = math.inf if max_bytes is None else max_bytes
         if self._size > MAX_FILE_BYTES:
             self.close()
             raise UnreadableImageError(
@@ -110,17 +120,29 @@ class _BoundedReader(io.BufferedReader):
 
     def read(self, size: int | None = -1, /) -> bytes:
         if size is None or size < 0:  # pydicom reads to the end only to inflate a deflated data set (PS3.5 A.5)
-            rest = super().read()
-            inflated = zlib.decompressobj(-zlib.MAX_WBITS).decompress(rest, MAX_INFLATED_BYTES + 1)
-            if self._max_items is not None:
-                _check_count(_items_in(inflated), self._max_items)
-            if len(inflated) > MAX_INFLATED_BYTES:
-                raise UnreadableImageError(
-                    f"wanted a deflated data set of at most {MAX_INFLATED_BYTES / 2**20:.0f} MiB; found more; "
-                    "export it again as Explicit VR Little Endian"
-                )
-            return rest
-        return super().read(min(size, max(0, self._size - self.tell())) if size > LARGE_READ_BYTES else size)
+            return self._deflated()
+        if size > LARGE_READ_BYTES:
+            size = min(size, max(0, self._size - self.tell()))
+        self._room_bytes -= size
+        if self._room_bytes < 0:
+            raise UnreadableImageError(
+                "wanted a DICOM file with less in its header; found one with more than any image has; export it again"
+            )
+        return super().read(size)
+
+    def _deflated(self) -> bytes:
+        """The rest of a file, if what is deflated in it is not too much."""
+        most_bytes = self._max_inflated_bytes
+        rest = super().read(most_bytes + LARGE_READ_BYTES)  # what cannot be made smaller grows by less
+        inflated = zlib.decompressobj(-zlib.MAX_WBITS).decompress(rest, most_bytes + 1)
+        if self._max_items is not None:
+            _check_count(_items_in(inflated), self._max_items)
+        if len(inflated) > most_bytes or super().read(1):
+            raise UnreadableImageError(
+                f"wanted a deflated data set of at most {most_bytes / 2**20:.0f} MiB; found more; "
+                "export it again as Explicit VR Little Endian"
+            )
+        return rest
 
 
 def _items_in(content: bytes) -> int:

@@ -12,6 +12,9 @@ RETURNED = (
 )
 """Elements that are asked for with each series (PS3.4 C.6.2.1; PS3.18 10.6.3.3)."""
 
+MOST_CHARACTERS = 256
+"""Of a text that is kept; those that are asked for have at most 64 (PS3.5 6.2), and a search brings many."""
+
 DUPLICATE = 0x0111
 """Status of an instance that a PACS has already (PS3.7 C.5.8); to us as good as success."""
 
@@ -47,6 +50,12 @@ def verdict_on(status: int) -> tuple[bool, str]:
     if status in (0, DUPLICATE):
         return True, ""
     return status in WARNINGS, meaning_of(status)
+
+
+def kept(value: object) -> str:
+    """A value of an answer as a text; "" of one that is longer than any may be."""
+    text = str(value).strip()
+    return text if len(text) <= MOST_CHARACTERS else ""
 
 
 def series_of(texts: Mapping[str, str]) -> SeriesAtPacs:

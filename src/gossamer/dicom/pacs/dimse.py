@@ -9,6 +9,7 @@ Law
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -20,7 +21,7 @@ from pynetdicom.association import Association
 from pynetdicom.presentation import PresentationContext, build_context
 
 from gossamer.dicom.files.open_file import foreign_errors_mapped
-from gossamer.dicom.pacs.answers import RETURNED, meaning_of, series_of, verdict_on
+from gossamer.dicom.pacs.answers import RETURNED, kept, meaning_of, series_of, verdict_on
 from gossamer.dicom.pacs.base import (
     ANSWER_S,
     MAX_INSTANCES,
@@ -33,6 +34,7 @@ from gossamer.dicom.pacs.base import (
 )
 from gossamer.dicom.pacs.incoming import Incoming
 from gossamer.dicom.pacs.line import Line
+from gossamer.dicom.pacs.pace import Pace, TooSlowError
 from gossamer.dicom.pacs.receive import fetch_by_get, fetch_by_move
 from gossamer.dicom.pacs.settings import DimseSettings
 from gossamer.dicom.pacs.stored import Outgoing, Verdicts, check_files
@@ -47,6 +49,9 @@ FIND = UID("1.2.840.10008.5.1.4.1.2.2.1")
 
 MAX_CONTEXTS = 128
 """Of an association (PS3.8 9.3.2.2)."""
+
+FEWEST_MATCHES = 30
+"""Within ``ANSWER_S``, once the first one has come."""
 
 PENDING = (0xFF00, 0xFF01)
 """Statuses of C-FIND that come with a match (PS3.4 table C.4-1)."""
@@ -141,8 +146,12 @@ class DimsePacs(Pacs):
                 f"AE title {self._line.settings.own_ae_title!r} allowed to query there"
             )
         found: list[dict[str, str]] = []
+        pace, last = Pace(ANSWER_S, FEWEST_MATCHES), time.monotonic()
         for answer, match in association.send_c_find(identifier, FIND):
             status = _status_of(answer)
+            now = time.monotonic()
+            _check_pace(pace, now - last)
+            last = now
             if status in PENDING and match is not None:
                 if len(found) >= most:
                     raise PacsError(f"wanted at most {most:,} matches; found that the PACS has more; narrow the search")
@@ -150,6 +159,17 @@ class DimsePacs(Pacs):
             elif status:
                 raise PacsError(f"wanted matches of C-FIND; found status {meaning_of(status)}; ask its administrator")
         return found
+
+
+def _check_pace(pace: Pace, waited_s: float) -> None:
+    """A match has come, after so long; raise PacsAwayError if they drip."""
+    try:
+        pace.note(waited_s, 1)
+    except TooSlowError as error:
+        raise PacsAwayError(
+            f"wanted at least {FEWEST_MATCHES} matches of C-FIND in {ANSWER_S:.0f} s; found fewer; try again, or ask "
+            "the PACS's administrator"
+        ) from error
 
 
 def _store(association: Association, file: Outgoing) -> tuple[bool, str]:
@@ -193,8 +213,8 @@ def _texts(match: Dataset) -> dict[str, str]:
         with suppress(UnreadableImageError), foreign_errors_mapped():
             value = match.get(keyword)
             first = value[0] if isinstance(value, MultiValue) and value else value
-            if first:
-                texts[keyword] = str(first).strip()
+            if first and (text := kept(first)):
+                texts[keyword] = text
     return texts
 
 

@@ -1,9 +1,15 @@
-"""Whether what a watch would draw is there already, or is fit to be stored."""
+"""Whether what a watch would draw is there already, or is fit to be stored.
+
+Law: structure sets of the PACS are foreign: each is read apart, within bounds of memory and time, and one that cannot
+be read so is not ours.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from gossamer.bounded_pool import Bounds, outcomes
+from gossamer.data.foreign_files import bounds
 from gossamer.dicom.outgoing.made_by import read_made_by
 from gossamer.dicom.pacs.base import Pacs, Query, SeriesAtPacs
 from gossamer.dicom.rtstruct.read import read_structure_set
@@ -24,12 +30,14 @@ def is_drawn(pacs: Pacs, series: SeriesAtPacs, model_hash: str, workplace: Path)
 
     Raises:
         PacsError: they cannot be had.
+        WorkerError: no process that reads them can be started.
     """
     found = pacs.find_series(Query(study_uid=series.study_uid, modality="RTSTRUCT"))
     for number, one in enumerate(found[:MOST_SETS]):
         folder = workplace / f"drawn-{number}"
         pacs.fetch(one, folder)
-        if any(_is_drawn_on(path, series.series_uid, model_hash) for path in sorted(folder.iterdir())):
+        jobs = [(path, series.series_uid, model_hash) for path in sorted(folder.iterdir())]
+        if True in list(outcomes(_is_drawn_on, jobs, _bounds, workers=1)):
             return True
     return False
 
@@ -51,10 +59,15 @@ def check_drawn(path: Path, series: SeriesAtPacs) -> None:
         raise EmptyMaskError(f"wanted a structure drawn on series {series.key}; found none; nothing was stored")
 
 
-def _is_drawn_on(path: Path, series_uid: str, model_hash: str) -> bool:
+def _is_drawn_on(job: tuple[Path, str, str]) -> bool:
+    path, series_uid, model_hash = job
     try:
         made_by = read_made_by(path)
         ours = made_by is not None and made_by.model_hash == model_hash
         return ours and series_uid in read_structure_set(path).series_uids
     except UnreadableImageError:  # of others, and no business of ours
         return False
+
+
+def _bounds(job: tuple[Path, str, str]) -> Bounds:
+    return bounds([job[0]])

@@ -31,6 +31,10 @@ NAME_DIGITS = 32
 MAX_ITEMS = 2**18
 """Of all sequences of an image: a multi-frame CT of 16,384 frames has nine a frame. They are read in 5 s and 90 MB."""
 
+MAX_HEADER = 2**25
+"""Bytes of an image before its pixels: twice as many as a kilobyte for each frame makes. As elements of eight bytes,
+which are a hundred or two in memory each, they take less than 1 GiB."""
+
 
 class Incoming:
     """Images of one series; a context manager around the transfer."""
@@ -71,6 +75,11 @@ class Incoming:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         shutil.rmtree(self._draft, ignore_errors=True)
+
+    @property
+    def draft(self) -> Path:
+        """Where they lie until all are there; a private folder."""
+        return self._draft
 
     @property
     def done(self) -> int:
@@ -147,7 +156,7 @@ class Incoming:
         try:
             with foreign_errors_mapped():
                 tags = ["StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "PatientID"]
-                file = open_dicom(path, tags, stop_before_pixels=True, max_items=MAX_ITEMS)
+                file = open_dicom(path, tags, stop_before_pixels=True, max_items=MAX_ITEMS, max_bytes=MAX_HEADER)
                 self._patients.add(bytes_of(file, "PatientID").strip(b" \0"))
                 found = [ascii_of(file, f"{what}InstanceUID") for what in ("Study", "Series", "SOP")]
         except UnreadableImageError as error:

@@ -77,9 +77,11 @@ def _end_of(answers: Iterator[tuple[Dataset, Dataset | None]], receiver: Receive
     for answer, _ in answers:
         if "Status" not in answer:
             receiver.raise_error()
-            raise PacsAwayError("wanted a series of the PACS; found that it fell silent or hung up; try again")
+            raise PacsAwayError("wanted a series of the PACS; found that it fell silent, dripped or hung up; try again")
         status, failed = int(answer.Status), int(answer.get("NumberOfFailedSuboperations", 0) or 0)
         parts = [f"{failed} images failed"] if failed else []
+        if status == PENDING:
+            receiver.check()
         if status not in (SUCCESS, PENDING, SOME_FAILED):
             parts.append(meaning_of(status))
     receiver.raise_error()

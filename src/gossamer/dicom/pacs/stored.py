@@ -10,6 +10,8 @@ from pathlib import Path
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 
+from gossamer.bounded_pool import Bounds, Lost, outcomes
+from gossamer.data.foreign_files import bounds, too_much
 from gossamer.dicom.files.elements import UNDEFINED_LENGTH, ascii_of
 from gossamer.dicom.files.open_file import MARK, MARK_AT, foreign_errors_mapped, open_dicom, start_of
 from gossamer.dicom.pacs.base import is_uid
@@ -34,12 +36,19 @@ class Outgoing:
 
 
 def check_files(files: Iterable[Path]) -> list[Outgoing]:
-    """What files are.
+    """What files are; they are read apart, within bounds of memory and time.
 
     Raises:
-        UnreadableImageError: one is no DICOM file with preamble and header (PS3.10 7.1).
+        UnreadableImageError: one is no DICOM file with preamble and header (PS3.10 7.1), or exceeds its bounds.
+        WorkerError: no process that reads them can be started.
     """
-    return [_outgoing(number, path) for number, path in enumerate(files, start=1)]
+    outgoing = []
+    jobs = list(enumerate(files, start=1))
+    for (number, _), found in zip(jobs, outcomes(_outgoing, jobs, _bounds, workers=1), strict=True):
+        if isinstance(found, Lost):
+            raise too_much(f"file {number} to store, one", found)
+        outgoing.append(found)
+    return outgoing
 
 
 class Verdicts:
@@ -77,7 +86,12 @@ class Verdicts:
         return self._warned
 
 
-def _outgoing(number: int, path: Path) -> Outgoing:
+def _bounds(job: tuple[int, Path]) -> Bounds:
+    return bounds([job[1]])
+
+
+def _outgoing(job: tuple[int, Path]) -> Outgoing:
+    number, path = job
     uids: tuple[str, ...] = ()
     with foreign_errors_mapped():
         if start_of(path)[MARK_AT:] == MARK:

@@ -16,7 +16,7 @@ import requests
 from dicomweb_client.web import DICOMwebClient
 from pydicom.datadict import tag_for_keyword
 
-from gossamer.dicom.pacs.answers import RETURNED, series_of, verdict_on
+from gossamer.dicom.pacs.answers import RETURNED, kept, series_of, verdict_on
 from gossamer.dicom.pacs.base import (
     ANSWER_S,
     CONNECT_S,
@@ -56,7 +56,8 @@ class WebPacs(Pacs):
         Raises:
             ConfigurationError: a secret is not to be had.
         """
-        logging.getLogger("dicomweb_client").addHandler(logging.NullHandler())  # it would print UIDs and servers' texts
+        for library in ("dicomweb_client", "urllib3"):  # they would print addresses with UIDs, and servers' texts
+            logging.getLogger(library).addHandler(logging.NullHandler())
         self._session = open_session(settings, home)
         self._url = settings.url.rstrip("/")
         self._client = DICOMwebClient(self._url, session=self._session, timeout=(CONNECT_S, ANSWER_S))
@@ -91,9 +92,7 @@ class WebPacs(Pacs):
             )
             return answer
 
-        items = _pages(page, "SeriesInstanceUID", MAX_SERIES, "series")
-        found = (series_of({keyword: _text(item, keyword) for keyword in RETURNED}) for item in items)
-        return query.chosen(found)
+        return query.chosen(map(series_of, _pages(page, "SeriesInstanceUID", RETURNED, MAX_SERIES, "series")))
 
     def fetch(
         self, series: SeriesAtPacs, folder: Path, on_image: Callable[[int, int], None] = lambda n, of: None
@@ -134,7 +133,8 @@ class WebPacs(Pacs):
             )
             return answer
 
-        return {_text(item, "SOPInstanceUID") for item in _pages(page, "SOPInstanceUID", MAX_INSTANCES, "images")}
+        images = _pages(page, "SOPInstanceUID", ("SOPInstanceUID",), MAX_INSTANCES, "images")
+        return {image["SOPInstanceUID"] for image in images}
 
     def _pieces_of(self, series: SeriesAtPacs, uid: str) -> Iterator[bytes]:
         address = f"{self._url}/studies/{series.study_uid}/series/{series.series_uid}/instances/{uid}"
@@ -157,13 +157,22 @@ class WebPacs(Pacs):
             yield from single_part(pieces, boundary) if boundary is not None else pieces
 
 
-def _pages(page: Callable[[int], Sequence[Json]], key: str, most: int, what: str) -> list[Json]:
-    """All answers of a search; a server that knows no offset sends the first ones again, which ends it."""
-    found: dict[str, Json] = {}
+def _pages(
+    page: Callable[[int], Sequence[Json]], key: str, keywords: Sequence[str], most: int, what: str
+) -> list[dict[str, str]]:
+    """All answers of a search, first values by keyword.
+
+    A server that knows no offset sends the first ones again, which ends it.
+    """
+    found: dict[str, dict[str, str]] = {}
     while True:
         with mapped_errors():
             items = page(len(found))
-        new = {uid: item for item in items if isinstance(item, dict) and (uid := _text(item, key)) not in found}
+        new = {
+            uid: {keyword: _text(item, keyword) for keyword in keywords}
+            for item in items
+            if isinstance(item, dict) and (uid := _text(item, key)) not in found
+        }
         if not new:
             return list(found.values())
         found |= new
@@ -176,7 +185,7 @@ def _text(item: Json, keyword: str) -> str:
     element = item.get(f"{tag_for_keyword(keyword):08X}")
     values = element.get("Value") if isinstance(element, dict) else None
     first = values[0] if isinstance(values, list) and values else ""
-    return str(first).strip() if isinstance(first, str | int) else ""
+    return kept(first) if isinstance(first, str | int) else ""
 
 
 def _verdict(answer: requests.Response) -> tuple[bool, str]:

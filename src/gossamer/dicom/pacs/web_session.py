@@ -3,7 +3,7 @@
 Law
     1. TLS certificates are checked. A redirect is not followed: it would carry patients' data, and a password, to an
        address that nobody entered. Proxies and ``.netrc`` of the environment are not used either.
-    2. An answer has a bound before it is read.
+    2. An answer has a bound before it is read, and has to come fast enough (``paced_http``).
     3. A message holds no address and no text of the server's: they hold patients' UIDs.
 """
 
@@ -19,6 +19,7 @@ from typing import Any
 import requests
 
 from gossamer.dicom.pacs.base import ANSWER_S
+from gossamer.dicom.pacs.paced_http import PacedAdapter
 from gossamer.dicom.pacs.settings import WebSettings, read_secret
 from gossamer.errors import (
     ConfigurationError,
@@ -29,8 +30,9 @@ from gossamer.errors import (
     PacsRefusedError,
 )
 
-MAX_ANSWER_BYTES = 2**26
-"""Of an answer that is read at once; a page of a search takes less than one hundredth of it."""
+MAX_ANSWER_BYTES = 2**25
+"""Of an answer that is read at once; a page of a search takes less than a thirtieth of it. As JSON that is made to cost
+memory, of empty lists, it becomes twenty times as much."""
 
 
 def open_session(settings: WebSettings, home: Path) -> requests.Session:
@@ -46,6 +48,8 @@ def open_session(settings: WebSettings, home: Path) -> requests.Session:
     session = requests.Session()
     session.trust_env = False
     session.max_redirects = 0
+    for scheme in ("https://", "http://"):
+        session.mount(scheme, PacedAdapter())
     session.hooks["response"].append(_bounded)
     if settings.ca_file is not None:
         if not (home / settings.ca_file).is_file():
@@ -111,7 +115,7 @@ def mapped_errors() -> Iterator[None]:
             "wanted to reach the PACS; found that nobody listens at the address in pacs.toml, or that the line broke; "
             "does it run, and is the address right?"
         ) from error
-    except (requests.RequestException, ValueError) as error:
+    except (requests.RequestException, ValueError, RecursionError) as error:  # the last one of JSON nested without end
         raise PacsError(
             f"wanted DICOM JSON of the PACS; found something else ({type(error).__name__}); is the address in "
             "pacs.toml that of DICOMweb?"

@@ -2,13 +2,15 @@
 
 Law: images go through one room after the other, ``one_image``, ``groups``, ``acquisitions`` and ``checked_stack``, and
 each drops nothing by a guess. What is left out is said in a note; what contradicts itself, or lacks a slice, refuses
-the series, and that series alone.
+the series, and that series alone; so does what takes more memory or time than its files deserve.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 
+from gossamer.bounded_pool import Bounds, Lost, outcomes
+from gossamer.data.foreign_files import bounds, too_much
 from gossamer.dicom.files.header import CT_CLASSES, Header
 from gossamer.dicom.series.acquisitions import acquisitions
 from gossamer.dicom.series.checked_stack import checked_series
@@ -19,24 +21,31 @@ from gossamer.dicom.series.pixels import check_scale
 from gossamer.errors import DataError
 
 
-def find_series(headers: Iterable[Header], referenced: Collection[str] = frozenset()) -> FoundSeries:
+def find_series(headers: Iterable[Header], referenced: Collection[str] = frozenset(), workers: int = 0) -> FoundSeries:
     """All CT series among headers.
 
     Args:
         headers: of any objects; those that are no CT images are passed over.
         referenced: SOP Instance UIDs of images that a structure set refers to; see :func:`stacks_of_series`.
+        workers: processes that read pixels of slices at one place, within bounds of memory and time; 0 reads in this
+            one, without.
+
+    Raises:
+        WorkerError: no worker can be started.
     """
     by_series: dict[tuple[str, str, str], list[Header]] = {}
     for header in headers:
         if header.sop_class_uid in CT_CLASSES:
             by_series.setdefault((header.patient_key, header.study_uid, header.series_uid), []).append(header)
+    jobs = [(images, frozenset(referenced)) for images in by_series.values()]
     series: list[CtSeries] = []
     refused: list[RefusedSeries] = []
-    for (_, _, series_uid), images in by_series.items():
-        try:
-            series += stacks_of_series(images, referenced)
-        except DataError as error:
-            refused.append(RefusedSeries(series_uid, error.with_traceback(None)))
+    for (_, _, series_uid), found in zip(by_series, outcomes(_stacks, jobs, _bounds, workers=workers), strict=True):
+        if isinstance(found, tuple):
+            series += found
+        else:
+            error = too_much("a CT series", found) if isinstance(found, Lost) else found
+            refused.append(RefusedSeries(series_uid, error))
     return FoundSeries(tuple(series), tuple(refused))
 
 
@@ -60,3 +69,14 @@ def stacks_of_series(headers: Sequence[Header], referenced: Collection[str] = fr
     check_scale([one.plane for one in slices])
     slices = main_group(slices, referenced, notes)
     return tuple(checked_series(part, [*notes, *more]) for part, more in acquisitions(slices, referenced))
+
+
+def _stacks(job: tuple[Sequence[Header], frozenset[str]]) -> tuple[CtSeries, ...] | DataError:
+    try:
+        return stacks_of_series(*job)
+    except DataError as error:
+        return error.with_traceback(None)
+
+
+def _bounds(job: tuple[Sequence[Header], frozenset[str]]) -> Bounds:
+    return bounds(header.path for header in job[0])
