@@ -6,7 +6,7 @@ import math
 import pytest
 from rich.console import Console
 
-from gossamer.cli.site_table import results_table
+from gossamer.cli.site_table import results_table, what_was_cut_short
 from gossamer.errors import NoticeError
 from gossamer.evaluate.score import Score
 from gossamer.runtime.site_results import federation_results, organ_results, result_notice
@@ -20,15 +20,17 @@ def score(dsc, predicted=10, reference=10):
     return Score(values, reference, predicted)
 
 
-def told(site, organs=(), refused=False):
+def told(site, organs=(), refused=False, rounds=2):
     content = result_notice(
-        model_sha256=MODEL, cases=5, rounds=2, shares={"B": 3}, away={}, organs=tuple(organs), refused=refused
+        model_sha256=MODEL, cases=5, rounds=rounds, shares={"B": 3}, away={}, organs=tuple(organs), refused=refused
     )
     return Notice("f" * 64, "result", site, content, b"signature")
 
 
 def results(**notices):
-    return federation_results(federation="f" * 64, plan="e" * 64, model_sha256=MODEL, sites="ABC", told=notices)
+    return federation_results(
+        federation="f" * 64, plan="e" * 64, model_sha256=MODEL, rounds=2, sites="ABC", told=notices
+    )
 
 
 def test_means_are_over_patients_and_a_missed_organ_counts_as_nothing_found():
@@ -55,9 +57,9 @@ def test_the_table_shows_scores_refusals_and_absent_sites():
     console = Console(width=200, record=True, file=io.StringIO())
     console.print(results_table(table))
     lines = [line.split() for line in console.export_text().splitlines()]
-    assert ["A", "5", "0.750", "(2)", "–"] in lines
-    assert ["B", "5", "refused", "refused"] in lines
-    assert ["C", "absent", "absent", "absent"] in lines
+    assert ["A", "5", "2", "0.750", "(2)", "–"] in lines
+    assert ["B", "5", "2", "refused", "refused"] in lines
+    assert ["C", "absent", "absent", "absent", "absent"] in lines
 
 
 def test_what_is_refused_is_not_told():
@@ -69,3 +71,14 @@ def test_what_is_refused_is_not_told():
 def test_a_site_that_tells_something_else_is_named():
     with pytest.raises(NoticeError, match="site B"):
         results(B=Notice("f" * 64, "result", "B", b"[]", b"signature"))
+
+
+@pytest.mark.parametrize(("counts", "missing"), [((2, 2, 2), 0), ((1, 4, 1), 0), ((1, 1, 1), 3), ((0, 2, 3), 1)])
+def test_a_run_that_a_member_ended_early_says_so(counts, missing):
+    table = results(**{site: told(site, rounds=rounds) for site, rounds in zip("ABC", counts, strict=True)})
+    assert table.phases_missing == missing
+    assert (f"found {6 - missing} by their own counts" in what_was_cut_short(table)) == bool(missing)
+
+
+def test_what_an_absent_site_did_nobody_knows():
+    assert results(A=told("A", rounds=1), B=told("B", rounds=1)).phases_missing == 0

@@ -42,12 +42,12 @@ def test_a_tensor_that_was_changed_in_place_is_hashed_anew(tensors):
 
 def test_nothing_is_kept_of_tensors_that_are_gone(tensors):
     gc.collect()
-    before = len(digests._KNOWN)
+    before = len(digests._SHA256._known)
     sha256_of(tensors)
-    assert len(digests._KNOWN) == before + 1
+    assert len(digests._SHA256._known) == before + 1
     tensors.clear()
     gc.collect()
-    assert len(digests._KNOWN) == before
+    assert len(digests._SHA256._known) == before
 
 
 def test_tensors_that_count_no_versions_are_hashed_each_time(tensors):

@@ -12,7 +12,7 @@ site_app = typer.Typer(help="This hospital's part of a federation: its key, its 
 FOLDER = Path("gossamer-site")
 
 INCOMPLETE = 7
-"""Exit status of a run that ended, but not with all sites all the time."""
+"""Exit status of a run that ended, but not with all sites all the time, or before its time."""
 
 Folder = Annotated[Path, typer.Option("--folder", help="The site's folder; it never leaves the hospital.")]
 
@@ -62,7 +62,7 @@ def run(
 ) -> None:
     """Join, train, gossip, and end with the model and all sites' results. Stopped, the same command goes on."""
     from gossamer.cli.console import Teller, results_console
-    from gossamer.cli.site_table import results_table, who_was_missing
+    from gossamer.cli.site_table import results_table, what_was_cut_short, who_was_missing
     from gossamer.cli.stopping import run_until_stopped
     from gossamer.runtime.federation_file import read_federation
     from gossamer.runtime.handshakes import failed_handshakes
@@ -83,6 +83,9 @@ def run(
     typer.echo(f"{site_run.model}: the model. Next: gossamer predict --help", err=True)
     if results.absent or results.away:
         typer.echo(f"Not all sites were there all the time: {who_was_missing(results)}.", err=True)
+    if short := what_was_cut_short(results):
+        typer.echo(f"The run ended early: {short}.", err=True)
+    if results.absent or results.away or short:
         raise typer.Exit(INCOMPLETE)
 
 

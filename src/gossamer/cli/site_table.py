@@ -68,14 +68,18 @@ def results_table(results: FederationResults) -> Table:
     table = Table(box=None, pad_edge=False, title="DSC (patients)", title_justify="left", title_style="bold")
     table.add_column("site")
     table.add_column("cases", justify="right")
+    table.add_column("phases", justify="right")
     for organ in organs:
         table.add_column(Text(organ), justify="right", no_wrap=True)
     for site in results.sites:
         cells = [_cell(site.result, organ) for organ in organs]
-        table.add_row(Text(site.site), str(site.result.cases) if site.result else ABSENT, *cells)
+        told = (str(site.result.cases), str(site.result.rounds)) if site.result else (ABSENT, ABSENT)
+        table.add_row(Text(site.site), *told, *cells)
     if missing := who_was_missing(results):
         table.title = f"{table.title}; {missing}"
-    table.caption = "cases: training cases that the site gave; refused: what its policy keeps back"
+    table.caption = (
+        "cases: training cases that the site gave; phases: local phases it did; refused: what its policy keeps back"
+    )
     table.caption_justify = "left"
     return table
 
@@ -85,6 +89,17 @@ def who_was_missing(results: FederationResults) -> str:
     words = [f"{site} told no result" for site in results.absent]
     words += [f"{site} was away for {rounds} rounds" for site, rounds in results.away.items()]
     return "; ".join(words)
+
+
+def what_was_cut_short(results: FederationResults) -> str:
+    """Whether the run ended before its time; empty where it did not."""
+    if not (missing := results.phases_missing):
+        return ""
+    agreed = results.rounds * len(results.sites)
+    return (
+        f"wanted {agreed} local phases of all sites together; found {agreed - missing} by their own counts: a site "
+        "told of more than it did, or one was set back to a backup; the model is trained less than was agreed"
+    )
 
 
 def _organs(result: ResultNotice | None) -> tuple[OrganResult, ...]:
