@@ -17,7 +17,7 @@ import argparse
 import asyncio
 import hashlib
 import json
-import socket
+import os
 import statistics
 import subprocess
 import sys
@@ -32,6 +32,7 @@ from typing import Any
 import grpc
 import psutil
 import torch
+from faults.ports import own_port
 
 from benchmarks.figures import Figure, conclude, options_parser
 from gossamer.atomic import write_atomically, write_large_atomically
@@ -39,6 +40,7 @@ from gossamer.gossip import Mass, Params, Share, SiteId, TrainerState, TrainResu
 from gossamer.gossip.merge import merge
 from gossamer.node.agreement import Agreement
 from gossamer.node.kinds import make_node
+from gossamer.parent import end_with_pipe
 from gossamer.runtime.audit import AuditLog
 from gossamer.runtime.journal import Journal
 from gossamer.runtime.service import SiteService
@@ -100,8 +102,10 @@ def main() -> None:
     parser.add_argument("--millions", type=float, default=30.0, help="of parameters")
     parser.add_argument("--process", choices=PROCESSES, help=argparse.SUPPRESS)
     parser.add_argument("--setting", help=argparse.SUPPRESS)
+    parser.add_argument("--parent", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.process:
+        end_with_pipe(options.parent)
         setting = Setting(**json.loads(Path(options.setting).read_text()))
         torch.set_num_threads(setting.threads)
         PROCESSES[options.process](options.process, setting)
@@ -159,10 +163,17 @@ class Process:
     """A child that does something each time it is told."""
 
     def __init__(self, name: str, setting: Path) -> None:
+        theirs, self._alive = os.pipe()
         command = [sys.executable, "-m", "benchmarks.exchange", "--process", name, "--setting", str(setting)]
         self._child = subprocess.Popen(
-            command, cwd=REPOSITORY, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [*command, "--parent", str(theirs)],
+            cwd=REPOSITORY,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            pass_fds=(theirs,),
         )
+        os.close(theirs)
 
     def __enter__(self) -> Process:
         return self
@@ -170,6 +181,7 @@ class Process:
     def __exit__(self, *_: object) -> None:
         self._child.kill()
         self._child.communicate()
+        os.close(self._alive)
 
     def cpu_s(self) -> float:
         """Seconds of cores that it has had so far."""
@@ -200,7 +212,7 @@ def write_setting(folder: Path, repeats: int, millions: float, options: argparse
         certificates[site] = identity.pem
     setting = Setting(
         folder=str(folder),
-        ports={process: free_port() for process in (*SITES, "floor")},
+        ports={process: own_port() for process in (*SITES, "floor")},
         certificates=certificates,
         rounds=repeats + 2,
         millions=millions,
@@ -211,14 +223,6 @@ def write_setting(folder: Path, repeats: int, millions: float, options: argparse
     path = folder / "setting.json"
     write_atomically(path, json.dumps(vars(setting)))
     return path
-
-
-def free_port() -> int:
-    """A port of loopback that nobody has now."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port: int = taken.getsockname()[1]
-    return port
 
 
 def model(seed: int, millions: float) -> Params:

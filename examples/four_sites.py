@@ -20,6 +20,8 @@ PORT, STATUS_PORT = 7443, 7480
 
 SECONDS_BETWEEN_LOOKS = 15
 
+END_WITH_THIS_PROCESS = "from gossamer.parent import end_with_pipe; end_with_pipe(); "
+
 
 def main() -> int:
     """Set the four sites up, run them, and show what each has at its end; returns the worst exit status."""
@@ -65,9 +67,10 @@ def run(out: Path, file: Path) -> int:
     running = {}
     for name in SITES:
         site = out / f"site-{name}"
-        command = words("site", "run", file, "--folder", site, "--json")
+        command = words("site", "run", file, "--folder", site, "--json", first=END_WITH_THIS_PROCESS)
         with (site / "log.txt").open("w") as log, (site / "table.json").open("w") as table:
-            running[name] = subprocess.Popen(command, stdout=table, stderr=log)
+            # The pipe is closed when this process ends, even by SIGKILL: then the sites end, too.
+            running[name] = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=table, stderr=log)
     at_the_same_time = ThreadPoolExecutor(len(SITES))
     try:
         next_look = time.monotonic() + SECONDS_BETWEEN_LOOKS
@@ -126,9 +129,9 @@ def gossamer(*arguments: object) -> None:
         sys.exit(f"gossamer {' '.join(map(str, arguments))}\n{done.stderr}")
 
 
-def words(*arguments: object) -> list[str]:
-    """The command, by this very Python."""
-    return [sys.executable, "-c", "from gossamer.cli.main import main; main()", *map(str, arguments)]
+def words(*arguments: object, first: str = "") -> list[str]:
+    """The command, by this very Python, which does something else first."""
+    return [sys.executable, "-c", f"{first}from gossamer.cli.main import main; main()", *map(str, arguments)]
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ module is found by being here, so nothing else needs to be told of it. It has
 - ``run(size, seed, folder) -> Result``: does so ``size`` times in an empty folder that exists and is removed
   afterwards; the same size and seed do the same, as far as the clock lets them,
 - ``small`` and ``full``: the sizes of the test suite (seconds) and of ``make faults``,
+- processes, if it has any, from ``faults.processes``: they end with the campaign, whatever ends that,
 - ``missing() -> str | None``: which tool or right this machine lacks for it, None if it has all.
 
 There is one implementation, whatever its size. The test suite runs the small one, in a file of its own in

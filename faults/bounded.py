@@ -14,7 +14,8 @@ import numpy as np
 import torch
 
 from faults.campaign import Campaign, Result
-from faults.sites import Plan, Walking, processes
+from faults.processes import begin, pipe
+from faults.sites import Plan, Walking
 from gossamer.gossip import SiteId
 from gossamer.runtime.audit import AuditLog
 from gossamer.runtime.journal import Journal
@@ -39,9 +40,8 @@ NUMBERS = 1000
 
 def bounded(size: int, seed: int, folder: Path) -> Result:
     """Two sites with journal and audit log, ``size`` rounds, in a fresh process."""
-    ours, theirs = processes().Pipe()
-    process = processes().Process(target=_measured, args=(size, seed, folder, theirs))
-    process.start()
+    ours, theirs = pipe()
+    process = begin(_measured, size, seed, folder, theirs)
     theirs.close()
     try:
         samples = np.array(ours.recv())

@@ -22,6 +22,9 @@ MOST_PROMISES = 12
 LONGEST_PAUSE_S = 0.02
 """After the last of them: about what a local phase and the exchange after it take."""
 
+STARTS_WITHIN_S = 120.0
+"""Before that there is nothing to lose."""
+
 LONGEST_S = 120.0
 """For what is left of a federation once nobody is killed any more."""
 
@@ -46,6 +49,7 @@ def _one_federation(federation: Federation, most: int, chance: random.Random) ->
     counts: Counter[str] = Counter()
     names = federation.plan.names
     with federation.running():
+        federation.wait_for_promises(1, STARTS_WITHIN_S)
         until_s = time.monotonic() + LONGEST_S
         while len(federation.models()) < len(names) and counts["kills"] < most and time.monotonic() < until_s:
             federation.wait_for_promises(federation.promises() + chance.randint(1, MOST_PROMISES), 5.0)

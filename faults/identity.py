@@ -36,15 +36,17 @@ from gossamer.runtime.audit_entries import Refused
 from gossamer.transport import identity as identities
 from gossamer.transport.grpc_lines import METHOD
 from gossamer.transport.identity import Identity, TlsCertificate, new_identity, new_tls_certificate, tls_name
-from gossamer.transport.line_messages import Hello, to_bytes
+from gossamer.transport.line_messages import Hello, Offer, Want, from_bytes, to_bytes
 
 NOW = datetime.now(UTC)
 LONG_AGO = NOW - timedelta(days=100)
 STARTS_WITHIN_S = 120.0
-ANSWERS_WITHIN_S = 5.0
+ANSWERS_WITHIN_S = 60.0
+AN_OFFER = Offer(bytes(32), 8, bytes(8))
+"""What a member is asked to send; a greeting alone comes before it is known who calls."""
 CROWD, CALLS_OF_EACH = 8, 50
 """Strangers who call at the same time, again and again."""
-NOTED_WITHIN_S = 10.0
+NOTED_WITHIN_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -98,14 +100,14 @@ async def _call(place: Place, shown: TlsCertificate | None, first: bytes) -> boo
     credentials = grpc.ssl_channel_credentials(root, *own)
     async with grpc.aio.secure_channel(place.address, credentials, options) as channel:
         call: Any = channel.stream_stream(METHOD)()
-        heard = []
         with suppress(grpc.aio.AioRpcError, TimeoutError, asyncio.InvalidStateError):
             async with asyncio.timeout(ANSWERS_WITHIN_S):
                 await call.write(first)
+                await call.write(to_bytes(AN_OFFER))
                 while isinstance(data := await call.read(), bytes):
-                    heard.append(data[:1])
-                return False  # it greeted, said no, and hung up
-        return heard[:1] == [b"H"]  # a greeting, and it is still there
+                    if isinstance(from_bytes(data), Want):
+                        return True
+    return False  # it may have greeted, said no, and hung up
 
 
 def by_bytes(data: bytes) -> Knock:

@@ -5,9 +5,7 @@ What runs is ``gossamer site run`` itself, in this process or in one of its own.
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-import socket
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from faults.ports import own_address
+from faults.processes import SITE, begin
 from gossamer.data.dataset import DatasetWriter
 from gossamer.data.description import Split
 from gossamer.data.frame import Frame
@@ -84,13 +84,6 @@ def write_patients(folder: Path, site: str, patients: Mapping[Split, int] = PATI
     writer.finish()
 
 
-def unused_address(at: int = 1) -> str:
-    """An address of this machine on which nobody listens."""
-    with socket.socket() as taken:
-        taken.bind((f"127.0.0.{at}", 0))
-        return f"127.0.0.{at}:{taken.getsockname()[1]}"
-
-
 class Hospitals:
     """A federation file, and the folders of its sites, which have approved it."""
 
@@ -121,14 +114,18 @@ class Hospitals:
         self.folder, self.names, self.file = folder, names, folder / "FED.toml"
         folder.mkdir(parents=True, exist_ok=True)
         self.file.write_text(FEDERATION.format(rounds=rounds, pace=pace) + PLAN_AND_RECIPE + f"workers = {workers}\n")
-        self.listens = {name: unused_address(at) for at, name in enumerate(names, start=1)}
+        self.listens = {name: own_address(f"127.0.0.{at}") for at, name in enumerate(names, start=1)}
         for at, name in enumerate(names, start=1):
             if data is None:
                 write_patients(folder / "data" / name, name)
             place = folder / "data" / name if data is None else data[name]
             reached = (reached_at or {}).get(name, self.listens[name])
             settings = SiteSettings(
-                name=name, data=str(place), listen=self.listens[name], address=reached, status=unused_address(at)
+                name=name,
+                data=str(place),
+                listen=self.listens[name],
+                address=reached,
+                status=own_address(f"127.0.0.{at}"),
             )
             init_site(folder / name, settings)
             add_site(self.file, read_card(folder / name / CARD))
@@ -163,10 +160,7 @@ class Command:
         """Begin; what it says goes to files in ``folder``."""
         self._out, self._err = folder / "stdout.txt", folder / "stderr.txt"
         given = [str(word) for word in (self._out, self._err, *words)]
-        context: Any = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["gossamer.runtime.site_run", "gossamer.cli.main"])
-        self._process = context.Process(target=exec, args=(f"WORDS = {given!r}\n{COMMAND}",))
-        self._process.start()
+        self._process = begin(exec, f"WORDS = {given!r}\n{COMMAND}", imported=SITE)
 
     @property
     def out(self) -> str:

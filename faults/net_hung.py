@@ -14,6 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from math import inf
 from pathlib import Path
 
 import torch
@@ -28,8 +29,8 @@ FIT_S = 0.2
 """Of a local phase: long beside what the exchange takes on a machine that has other work."""
 
 WINDOW_S = 2.0
-WINDOWS = 2
-"""Of each kind."""
+LEAST_WINDOWS, MOST_WINDOWS = 2, 10
+"""Of each kind. Other work of the machine may fall on one of them; over more it evens out, and a wait does not."""
 
 SETTLES_S = 0.5
 """The first wait for a peer that has just been stopped, and what was on its way, belong to neither window."""
@@ -104,7 +105,7 @@ async def _half_open(folder: Path, plan: Plan, phases: Counter[str]) -> float:
     """All lines of the last of four sites stay open, and nothing comes through."""
     sites = SmallSites(folder, plan)
     *others, last = plan.names
-    living = asyncio.create_task(sites.run(STARTS_WITHIN_S + 60.0))
+    living = asyncio.create_task(sites.run(STARTS_WITHIN_S + 2 * MOST_WINDOWS * (SETTLES_S + WINDOW_S) + 60.0))
 
     def counts() -> dict[str, int]:
         return {name: sites.services[name].local_phases if name in sites.services else 0 for name in others}
@@ -122,9 +123,12 @@ async def _half_open(folder: Path, plan: Plan, phases: Counter[str]) -> float:
 
 
 def _ratio(counts: Counts, disturb: Callable[[], None], mend: Callable[[], None], phases: Counter[str]) -> float:
-    """How much longer a round takes disturbed than usual, all windows together."""
+    """How much longer a round takes disturbed than usual, all windows together: no more of them than tell it."""
     per_phase_s = {"usual": 0.0, "disturbed": 0.0}
-    for _ in range(WINDOWS):
+    ratio = inf
+    for window in range(MOST_WINDOWS):
+        if window >= LEAST_WINDOWS and ratio <= 1 + MOST_IDLE:
+            break
         for name, act in (("usual", mend), ("disturbed", disturb)):
             act()
             time.sleep(SETTLES_S)
@@ -134,8 +138,9 @@ def _ratio(counts: Counts, disturb: Callable[[], None], mend: Callable[[], None]
             done = sum(after[site] - before[site] for site in after)
             phases[name] += done
             per_phase_s[name] += lasted_s / max(done, 1)
+        ratio = per_phase_s["disturbed"] / per_phase_s["usual"]
     mend()
-    return per_phase_s["disturbed"] / per_phase_s["usual"]
+    return ratio
 
 
 CAMPAIGNS = (

@@ -13,8 +13,8 @@ from pathlib import Path
 import torch
 
 from faults.campaign import Campaign, Result
-from faults.net_hospitals import unused_address
 from faults.net_proxy import FaultProxy
+from faults.ports import own_address
 from gossamer.gossip.topology import SiteId
 from gossamer.transport.grpc_lines import GrpcTransport, Peer
 from gossamer.transport.identity import Identity, new_identity, new_tls_certificate
@@ -111,7 +111,7 @@ def large_model(folder: Path, size_bytes: int, way: Way, seed: int) -> Carried:
 
 async def _carry(folder: Path, frame: Frame, way: Way) -> Carried:
     identities = {name: new_identity(name) for name in ("dials", "answers")}
-    address = unused_address(1)
+    address = own_address()
     with SlowProxy(address, way) as proxy:
         limits = Limits({MODEL: (torch.uint8, (frame.body_bytes,))}, {})
         answers = _site("answers", identities, limits, folder, listen=address)

@@ -10,8 +10,8 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
-from faults.net_hospitals import unused_address
 from faults.net_proxy import FaultProxy
+from faults.ports import own_address
 from faults.sites import Plan, Walking, in_digits
 from gossamer.gossip.algorithm import Params
 from gossamer.gossip.topology import SiteId
@@ -80,7 +80,7 @@ class SmallSites:
         # In the order of their ids, so that the last site is dialled by all others, and all its lines are at its proxy.
         made = sorted((new_identity(f"site {name}") for name in plan.names), key=lambda identity: identity.site_id)
         self._identities = dict(zip(plan.names, made, strict=True))
-        self._listens = {name: unused_address(at) for at, name in enumerate(plan.names, start=1)}
+        self._listens = {name: own_address(f"127.0.0.{at}") for at, name in enumerate(plan.names, start=1)}
         self._closing = ExitStack()
         self.proxies = {
             name: self._closing.enter_context(FaultProxy(address)) for name, address in self._listens.items()
@@ -153,8 +153,8 @@ class SmallSites:
         service = SiteService(node, trainer, transport, Journal(self.folder / me), local_steps=2)
         self.services[me] = service
         transport.on_peer_started = service.peer_started
-        await transport.start()
         try:
+            await transport.start()
             await service.run(finish)
         finally:
             await transport.close()

@@ -20,7 +20,7 @@ PROMISES_A_ROUND = 16
 """Of all four sites, about: shares and receipts of two exchanges each."""
 
 PATIENCE_S = 150.0
-REASON_S = 15.0
+REASON_S = 120.0
 REASON = "set back to a backup"
 
 

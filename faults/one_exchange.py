@@ -19,6 +19,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TypeVar
 
+from faults.processes import begin, pipe
 from faults.sites import (
     MODEL,
     Federation,
@@ -29,7 +30,6 @@ from faults.sites import (
     in_digits,
     kept_by,
     lost_promises,
-    processes,
     said_file,
     undisturbed,
     wrong_counts,
@@ -54,7 +54,7 @@ ME, PEER = SiteId("A"), SiteId("B")
 CALLS = "write,writev,pwrite64,fsync,fdatasync,rename,renameat,renameat2,unlink,unlinkat,ftruncate,fallocate"
 """All by which a file changes or becomes durable."""
 
-PATIENCE_S = 30.0
+PATIENCE_S = 120.0
 
 Value = TypeVar("Value")
 
@@ -149,9 +149,8 @@ class Pair:
             fault: what happens at which call.
             listed: whether its calls are listed.
         """
-        ours, theirs = processes().Pipe()
-        process = processes().Process(target=_live, args=(self.folder, self.plan, theirs))
-        process.start()
+        ours, theirs = pipe()
+        process = begin(_live, self.folder, self.plan, theirs)
         theirs.close()
         ours.recv_bytes()  # it is there
         tracer = _attach(process.pid, self.folder.parent / "calls", fault) if fault or listed else None

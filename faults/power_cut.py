@@ -29,7 +29,8 @@ from unittest.mock import patch
 import torch
 
 from faults.campaign import Campaign, Result
-from faults.sites import Plan, processes
+from faults.processes import begin, pipe
+from faults.sites import Plan
 from gossamer.errors import GossamerError, StorageError
 from gossamer.gossip import TrainerState
 from gossamer.runtime.audit import AuditLog, verify_audit
@@ -74,9 +75,8 @@ def power_cut(size: int, seed: int, folder: Path) -> Result:
 
 def _apart(folder: Path, size: int, seed: int) -> dict[str, int]:
     """In a process with mounts of its own."""
-    ours, theirs = processes().Pipe()
-    process = processes().Process(target=_cuts, args=(folder, size, seed, theirs))
-    process.start()
+    ours, theirs = pipe()
+    process = begin(_cuts, folder, size, seed, theirs)
     theirs.close()
     try:
         counts: dict[str, int] = ours.recv() if ours.poll(PATIENCE_S + 5.0 * size) else {"hung": 1}

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import multiprocessing
 import os
-import socket
 import sys
 import time
 import zlib
@@ -23,6 +21,8 @@ from typing import Any
 
 import torch
 
+from faults.ports import own_address
+from faults.processes import begin
 from gossamer.atomic import write_atomically
 from gossamer.errors import GossamerError
 from gossamer.gossip import Mass, SiteId, TrainerState, TrainResult, build_gossip
@@ -172,15 +172,12 @@ class Federation:
             (folder / name).mkdir(parents=True)
             identities[name] = new_identity(name)
             write_identity(identities[name], folder / name)
-            with socket.socket() as taken:
-                taken.bind((f"127.0.0.{at}", 0))
-                ports[name] = f"127.0.0.{at}:{taken.getsockname()[1]}"
+            ports[name] = own_address(f"127.0.0.{at}")
         self._roster = {name: (identities[name].pem, ports[name]) for name in plan.names}
 
     def start(self, name: str) -> int:
         """Let a site's process begin; returns its id."""
-        process = processes().Process(target=_live, args=(self.folder / name, self.plan, name, self._roster))
-        process.start()
+        process = begin(_live, self.folder / name, self.plan, name, self._roster)
         self._running[name] = process
         return int(process.pid or 0)
 
@@ -312,15 +309,6 @@ class _WrittenDown(GrpcTransport):
         await super().send(to, frame)
 
 
-def processes() -> Any:
-    """Starts processes that find PyTorch and gRPC imported."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(
-        ["gossamer.runtime.service", "gossamer.runtime.audit", "gossamer.transport.grpc_lines"]
-    )
-    return context
-
-
 def _live(folder: Path, plan: Plan, name: str, roster: Mapping[str, tuple[str, str]]) -> None:
     """One life of a site's process; an error on purpose ends it with its exit status, as the command line does."""
     said = os.open(said_file(folder), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
@@ -363,8 +351,8 @@ async def live(folder: Path, plan: Plan, me: SiteId, roster: Mapping[str, tuple[
         tell=lambda line: print(line, flush=True),
     )
     transport.on_peer_started = service.peer_started
-    await transport.start()
     try:
+        await transport.start()
         await service.run(finish)
     finally:
         await transport.close()

@@ -150,6 +150,7 @@ def finished_study(toy_home, toy_settings, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(comparison, "RESAMPLES", 200)
         patch.setattr(comparison, "PART_RESAMPLES", 100)
+        patch.setattr("os.fsync", lambda _descriptor: None)
         results = run_study(toy_settings, home=toy_home, folder=folder, watch=watch, pictures=True)
     return SimpleNamespace(folder=folder, results=results, watch=watch)
 
@@ -162,6 +163,8 @@ def own_finished(finished_study, tmp_path):
 
 _COMMAND = """
 import os, signal, sys
+from gossamer.parent import end_with_parent
+end_with_parent()
 signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests run in the background of a shell
 for file, descriptor in zip(WORDS[:2], (1, 2)):
     os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND), descriptor)
@@ -196,7 +199,7 @@ class Command:
 
     def wait(self):
         """Its exit status; minus a signal's number if one ended it."""
-        self._process.join(timeout=240)
+        self._process.join(timeout=600)
         return self._process.exitcode
 
     def wait_for(self, it_is_time):
@@ -264,3 +267,20 @@ def lying_patient():
         masks[name][box] = True
     image = Image(np.rint(hu).astype(np.int16), Frame.canonical(z.shape, (5.0, 5.0, 5.0), (0.0, 0.0, 0.0)))
     return SimpleNamespace(image=image, masks=masks)
+
+
+@pytest.fixture
+def files_are_read_here(monkeypatch):
+    """Files are read in this process, where tests can reach them; workers are tested with what they do."""
+    from gossamer import bounded_pool
+
+    here = bounded_pool.outcomes
+
+    def outcomes(function, jobs, bounds_of, *, workers, at_a_time=1):
+        return here(function, jobs, bounds_of, workers=0, at_a_time=at_a_time)
+
+    for module in (
+        *("data.foreign_files", "data.importers.run"),
+        *("dicom.files.headers", "dicom.pacs.drawn", "dicom.pacs.stored", "dicom.rtstruct.skim", "dicom.series.find"),
+    ):
+        monkeypatch.setattr(f"gossamer.{module}.outcomes", outcomes)

@@ -10,7 +10,8 @@ import sys
 
 import pytest
 
-from gossamer.atomic import ROOM_BYTES, whole_folder, write_atomically, write_large_atomically
+from gossamer import atomic
+from gossamer.atomic import ROOM_BYTES, make_folder, whole_folder, write_atomically, write_large_atomically
 from gossamer.errors import DataError, DiskFullError, StorageError, UsageError
 
 
@@ -81,6 +82,26 @@ def test_a_large_file_is_not_there_when_the_disk_fails(tmp_path, monkeypatch, ca
     with pytest.raises(DiskFullError):
         write_large_atomically(tmp_path / "file", [bytes(ROOM_BYTES + 1)])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_is_made_with_those_above_it_and_every_new_name_is_flushed(tmp_path, monkeypatch):
+    flushed = []
+    monkeypatch.setattr(atomic, "flush_folder", lambda folder: flushed.append((folder, sorted(folder.iterdir()))))
+    (tmp_path / "there").mkdir()
+    folder = tmp_path / "there/new/inner"
+    make_folder(folder, "wanted a folder", mode=0o700)
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert flushed == [(folder.parent, [folder]), (tmp_path / "there", [folder.parent])]
+    flushed.clear()
+    make_folder(folder, "wanted a folder")
+    assert flushed == []
+
+
+def test_a_folder_that_cannot_be_made_is_told(tmp_path):
+    (tmp_path / "file").touch()
+    for place in ("file", "file/inner"):
+        with pytest.raises(StorageError, match="wanted a folder; found: "):
+            make_folder(tmp_path / place, "wanted a folder")
 
 
 def fill(folder, text="new"):

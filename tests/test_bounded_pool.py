@@ -19,6 +19,8 @@ def act(job):
     match job:
         case "take":
             return len(bytearray(2**28))
+        case "give":
+            return bytes(100 * 2**20)  # of the 128 MiB that it may take
         case "die":
             os.kill(os.getpid(), signal.SIGKILL)
         case "sleep":
@@ -43,6 +45,10 @@ def test_outcomes_come_in_order_and_what_exceeds_its_bounds_costs_itself():
     ]
 
 
+def test_an_outcome_of_nearly_all_the_memory_of_its_job_arrives():
+    assert [len(one) for one in outcomes(act, ["give"], bounds_of, workers=1)] == [100 * 2**20]
+
+
 def test_an_error_of_a_job_ends_the_run_as_in_one_process():
     for workers in (0, 1):
         found = outcomes(act, [1, "fail", 2], bounds_of, workers=workers)
@@ -52,7 +58,7 @@ def test_an_error_of_a_job_ends_the_run_as_in_one_process():
 
 
 def test_where_no_process_can_live_no_job_is_blamed(monkeypatch):
-    monkeypatch.setattr(bounded_pool, "_set_signals", os.abort)
+    monkeypatch.setattr(bounded_pool, "_begin", os.abort)
     with pytest.raises(WorkerError, match="found that none can be started"):
         list(outcomes(act, [1, 2], bounds_of, workers=1))
 

@@ -19,6 +19,12 @@ class Outer(BaseModel):
     several: tuple[Inner, ...] = ()
 
 
+@pytest.mark.parametrize("text", ["[" * 100_000, "1" * 5000, "", "{"], ids=["nested", "digits", "nothing", "half"])
+def test_what_python_does_not_take_for_json_is_told_like_what_is_none(text):
+    with pytest.raises(DatasetError, match="it: wanted JSON; found text that is none"):
+        parse_json(text, Outer, "it", DatasetError)
+
+
 def test_an_unknown_key_names_the_nearest_known_one():
     with pytest.raises(UnknownKeyError, match=r"study x\.toml: unknown key 'tilte'; did you mean 'title'\?"):
         parse_toml("title = 'a'\ntilte = 'b'", Outer, "study x.toml")

@@ -77,6 +77,27 @@ def _replace(path: Path, write: Callable[[FileIO], None], mode: int) -> None:
         raise storage_error(error, f"wanted to write {path.name}") from error
 
 
+def make_folder(folder: Path, wanted: str, mode: int = 0o777) -> None:
+    """Make a folder and those above it, unless they are there; what is new is still there after a power cut.
+
+    Args:
+        folder: it may exist.
+        wanted: the first part of a message, for example ``wanted a folder for notices``.
+        mode: who may read it, if it is new; the umask takes its part.
+
+    Raises:
+        DiskFullError: there is no room.
+        StorageError: it cannot be made for another reason.
+    """
+    try:
+        new = [each for each in (folder, *folder.parents) if not each.exists()]
+        folder.mkdir(parents=True, exist_ok=True, mode=mode)
+        for each in new:
+            flush_folder(each.parent)
+    except OSError as error:
+        raise storage_error(error, wanted) from error
+
+
 @contextmanager
 def whole_folder(place: Path, wanted: str, *, replace: bool = False) -> Iterator[Path]:
     """A folder to fill; at the end of the block it appears at ``place``, by one rename, with all of it on the disk.

@@ -46,7 +46,7 @@ def parse_json(text: str, kind: type[Document], what: str, error: type[GossamerE
     """Read a JSON document as ``kind``; see :func:`parse_toml`."""
     try:
         raw = json.loads(text)
-    except json.JSONDecodeError as problem:
+    except (ValueError, RecursionError) as problem:  # also numbers and nesting that Python does not take
         raise error(f"{what}: wanted JSON; found text that is none: {problem}") from problem
     return validate(raw, kind, what, error)
 

@@ -239,7 +239,7 @@ def test_hadolint_has_nothing_to_say():
     hadolint = shutil.which("hadolint", path=path)
     if hadolint is None:
         pytest.skip("hadolint is not installed")
-    done = subprocess.run([hadolint, DEPLOY / "Dockerfile"], capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run([hadolint, DEPLOY / "Dockerfile"], capture_output=True, text=True, check=False, timeout=240)
     assert (done.returncode, done.stdout) == (0, "")
 
 
@@ -430,7 +430,7 @@ def test_a_user_without_privileges_home_or_name_makes_a_site_that_is_closed_to_o
         done = subprocess.run(
             [sys.executable, "-c", AS_NOBODY],
             input="site init --name north --data .\nsite renew\nsite id\n",
-            cwd=work, env={}, capture_output=True, text=True, check=False, timeout=120,
+            cwd=work, env={}, capture_output=True, text=True, check=False, timeout=240,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         made, again = done.stdout.splitlines()

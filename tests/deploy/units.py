@@ -30,6 +30,6 @@ def verdict_of_systemd(names, home):
     done = subprocess.run(
         ["systemd-analyze", "--user", "verify", *(str(DEPLOY / name) for name in names)],
         env={"PATH": os.environ["PATH"], "HOME": str(home), "XDG_RUNTIME_DIR": str(home)},
-        capture_output=True, text=True, check=False, timeout=60,
+        capture_output=True, text=True, check=False, timeout=240,
     )  # fmt: skip
     return done.returncode, [line for line in done.stderr.splitlines() if "gossamer" in line]

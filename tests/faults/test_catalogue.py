@@ -17,8 +17,9 @@ from functools import partial
 
 import pytest
 import torch
-from faults.net_hospitals import Hospitals, ended, unused_address, write_patients
+from faults.net_hospitals import Hospitals, ended, write_patients
 from faults.net_proxy import FaultProxy
+from faults.ports import own_address
 from faults.sites import Plan, Walking, in_digits, live, undisturbed
 from typer.testing import CliRunner
 
@@ -140,7 +141,7 @@ def test_2_a_line_that_is_down_for_six_minutes_loses_no_round(tmp_path):
         for at, name in enumerate(plan.names, start=1):
             (tmp_path / name).mkdir()
             write_identity(identities[name], tmp_path / name)
-            listens[name] = unused_address(at)
+            listens[name] = own_address(f"127.0.0.{at}")
             proxies[name] = FaultProxy(listens[name])
         for name in plan.names:
             roster = {

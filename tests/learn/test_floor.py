@@ -126,18 +126,18 @@ def test_a_model_is_judged_after_the_phase_that_goes_on_not_in_it():
     class Slow(Halving):
         def fit(self, params, **about):
             began.set()
-            goes_on.wait(10)
+            goes_on.wait(60)
             return super().fit(params, **about)
 
     inner = Slow()
     trainer = FlooredTrainer(inner, lambda params: abs(float(params["x"])))
     training = threading.Thread(target=fit, args=(trainer, 8.0))
     training.start()
-    began.wait(10)
+    assert began.wait(60)
     judged = []
     judging = threading.Thread(target=lambda: judged.append((trainer.falls_through(at(9.0)), inner.phases)))
     judging.start()
     goes_on.set()
-    training.join(10)
-    judging.join(10)
+    training.join(60)
+    judging.join(60)
     assert judged == [(True, 1)]

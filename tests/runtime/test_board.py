@@ -61,12 +61,13 @@ async def boards_of(folder, sites=SITES):
             await board.close()
 
 
-def board_of(name, folder, transport):
+def board_of(name, folder, transport, **more):
     members = {site: identity.certificate for site, identity in IDENTITIES.items()}
-    return Board(name, IDENTITIES[name], members, federation=FEDERATION, folder=folder / name, transport=transport)
+    own = {"federation": FEDERATION, "folder": folder / name, "transport": transport}
+    return Board(name, IDENTITIES[name], members, **own, **more)
 
 
-def within(coroutine, seconds=20):
+def within(coroutine, seconds=60):
     async def run():
         async with asyncio.timeout(seconds):
             return await coroutine
@@ -172,6 +173,38 @@ def test_a_notice_that_is_passed_on_unchanged_is_taken(tmp_path):
 def test_a_notice_that_its_author_did_not_sign_is_refused(tmp_path, change):
     with pytest.raises(NoticeError):
         taken(tmp_path, change)
+
+
+def test_a_notice_that_two_pass_on_at_once_is_new_once(tmp_path):
+    async def run():
+        heard = []
+        async with boards_of(tmp_path) as boards:
+            boards["A"]._transport.cut.update("BC")
+            await boards["A"].post("join", b"hello")
+            [notice] = boards["A"].notices("join").values()
+            boards["C"]._on_notice = lambda author, topic: heard.append(author)
+            await asyncio.gather(boards["C"].take("A", notice), boards["C"].take("B", notice))
+        return heard
+
+    assert within(run()) == ["A"]
+
+
+def test_a_notice_that_nobody_could_read_is_not_kept(tmp_path):
+    def refuse(author, topic, content):
+        raise NoticeError(f"{author} {topic} {content}")
+
+    async def run():
+        async with boards_of(tmp_path) as boards:
+            boards["A"]._transport.cut.update("BC")
+            await boards["A"].post("join", b"hello")
+            [notice] = boards["A"].notices("join").values()
+            careful = board_of("C", tmp_path / "careful", Wires("C", boards), require_readable=refuse)
+            with pytest.raises(NoticeError, match="A join b'hello'"):
+                await careful.take("B", notice)
+            return careful.said("join")
+
+    assert within(run()) == {}
+    assert list((tmp_path / "careful/C").iterdir()) == []
 
 
 def test_a_site_with_two_words_is_held_to_its_first(tmp_path):

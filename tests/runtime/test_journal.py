@@ -181,6 +181,27 @@ def test_a_damaged_record_is_not_taken_for_one_and_the_one_before_is(tmp_path, j
     assert Journal(tmp_path).read().loss == 0.25
 
 
+@pytest.mark.parametrize("what", ["gone", "as it was"])
+def test_a_record_before_the_newest_that_the_disk_has_lost_is_told(tmp_path, journal, kept_at, what):
+    first = kept_at(1)
+    journal.write(first)
+    oldest = (tmp_path / "state-0.safetensors").read_bytes()
+    for loss in (0.75, 0.5, 0.125):
+        journal.write(replace(first, loss=loss))
+    whole = Journal(tmp_path)
+    assert whole.read().loss == 0.125
+    assert whole.damage is None
+    path = tmp_path / "state-0.safetensors"
+    path.unlink() if what == "gone" else path.write_bytes(oldest)
+    again = Journal(tmp_path)
+    assert again.read().loss == 0.125
+    assert "found the second alone" in str(again.damage)
+    again.write(replace(first, loss=0.125))
+    whole = Journal(tmp_path)
+    assert whole.read().loss == 0.125
+    assert whole.damage is None
+
+
 def test_every_flipped_bit_of_a_record_is_found(tmp_path, journal, kept_at):
     journal.write(kept_at(2))
     paths = list(tmp_path.iterdir())
@@ -195,9 +216,9 @@ def test_every_flipped_bit_of_a_record_is_found(tmp_path, journal, kept_at):
 
 
 def test_a_record_of_another_format_is_not_guessed_at(tmp_path, journal, kept_at, monkeypatch):
-    monkeypatch.setattr(module, "FORMAT", 3)
+    monkeypatch.setattr(module, "FORMAT", 4)
     journal.write(kept_at(1))
     monkeypatch.undo()
     with pytest.raises(StorageError) as caught:
         Journal(tmp_path).read()
-    assert "wanted a journal of format 2; found format 3" in str(caught.value.__cause__)
+    assert "wanted a journal of format 2 or 3; found format 4" in str(caught.value.__cause__)

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from faults.ports import own_address
 
 from gossamer.node.kinds import make_node
 from gossamer.runtime.card import read_card
@@ -23,7 +24,7 @@ pytestmark = pytest.mark.skipif(not OPENKBP.is_dir(), reason="needs ../shared/da
 
 COMMAND = "from gossamer.cli.main import main; main()"
 
-PATIENTS = {"train": 2, "val": 1}
+PATIENTS = {"train": 1, "val": 1}
 """Of each hospital."""
 
 SETTINGS = """
@@ -98,14 +99,14 @@ def simulated(home):
     return Simulation(nodes, made.trainers, local_steps=job.local_steps, seed=1).run().params
 
 
-def test_four_processes_on_real_patients_end_with_the_bits_of_the_simulation(home, site_processes, unused_address):
+def test_four_processes_on_real_patients_end_with_the_bits_of_the_simulation(home, site_processes):
     file = home / "FED.toml"
     file.write_text(SETTINGS + RUN + PLAN)
     for at, name in enumerate("ABCD", start=1):
-        address = unused_address(f"127.0.0.{at}")
+        address = own_address(f"127.0.0.{at}")
         settings = SiteSettings(
             name=name, data=str(home / "data" / name), listen=address, address=address,
-            status=unused_address(f"127.0.0.{at}"),
+            status=own_address(f"127.0.0.{at}"),
         )  # fmt: skip
         init_site(home / name, settings)
         add_site(file, read_card(home / name / CARD))

@@ -8,6 +8,7 @@ work with it needs a protocol of its own, and a refusal at the handshake that na
 from pathlib import Path
 
 import pytest
+from faults.ports import own_address
 
 from gossamer.runtime.card import read_card
 from gossamer.runtime.federation_file import add_site, read_federation
@@ -30,7 +31,7 @@ DATA = {"A": "A", "B": "B", "C": "C", "D": "B"}
 
 
 @pytest.fixture
-def four_sites(toy_home, tmp_path, unused_address):
+def four_sites(toy_home, tmp_path):
     """Folders and a federation file that all have approved."""
 
     def build(pace, rounds, names="ABCD"):
@@ -39,10 +40,10 @@ def four_sites(toy_home, tmp_path, unused_address):
         plan_and_recipe = study[study.index("[plan]") : study.index("[arms.")]
         file.write_text(FEDERATION.format(pace=pace, rounds=rounds) + plan_and_recipe)
         for at, name in enumerate(names, start=1):
-            address = unused_address(f"127.0.0.{at}")
+            address = own_address(f"127.0.0.{at}")
             settings = SiteSettings(
                 name=name, data=str(toy_home / "data" / DATA[name]), listen=address, address=address,
-                status=unused_address(f"127.0.0.{at}"), threads=1,
+                status=own_address(f"127.0.0.{at}"), threads=1,
             )  # fmt: skip
             init_site(tmp_path / name, settings)
             add_site(file, read_card(tmp_path / name / CARD))

@@ -2,10 +2,10 @@
 
 import asyncio
 import random
-import socket
 from types import MappingProxyType
 
 import pytest
+from faults.ports import own_port
 
 from gossamer.errors import DiskFullError, ScheduleError
 from gossamer.node.kinds import make_node
@@ -54,23 +54,13 @@ class Hospital:
         )
 
 
-def unused_ports():
-    """A free port on each site's address."""
-    ports = {}
-    for name, address in ADDRESSES.items():
-        with socket.socket() as taken:
-            taken.bind((address, 0))
-            ports[name] = taken.getsockname()[1]
-    return ports
-
-
 @pytest.fixture
 def hospitals(simulation, live_site, tmp_path):
     """The sites of a simulation as real ones."""
 
     def make(trainer, algorithm="sweep", rounds=4):
         sites = simulation(algorithm, rounds=rounds, trainer=trainer, resend_after_s=3600.0)._sites
-        ports = unused_ports()
+        ports = {name: own_port(address) for name, address in ADDRESSES.items()}
         return [
             Hospital(name, site.node, trainer, folder=tmp_path, ports=ports, live=live_site)
             for name, site in sites.items()
@@ -93,7 +83,7 @@ async def models_of(hospitals, life):
     """Let all sites live until each has its model: one that has finished may still be asked for a receipt."""
     lives = [asyncio.create_task(life(hospital)) for hospital in hospitals]
     try:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(240):
             models = await asyncio.gather(*(hospital.model for hospital in hospitals))
     finally:
         for each in lives:
@@ -139,7 +129,7 @@ def test_training_that_fails_ends_the_site_with_its_reason(hospitals, trainer):
 
     async def run():
         [first, *_] = hospitals(Failing)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await first.run()
 
     with pytest.raises(ScheduleError, match="no longer finite"):
@@ -154,7 +144,7 @@ def test_a_disk_that_keeps_nothing_ends_the_site_before_it_promises(hospitals, t
 
     async def run():
         [first, *_] = hospitals(trainer)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await first.run()
 
     with pytest.raises(DiskFullError):
@@ -204,7 +194,7 @@ def test_a_notice_that_cannot_be_kept_ends_the_site_instead_of_its_hearing(simul
             local_steps=2,
             on_notice=fail,
         )
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await service.run(id)
 
     with pytest.raises(DiskFullError, match="a notice"):
@@ -219,7 +209,7 @@ def test_an_audit_log_that_cannot_be_written_ends_the_site(simulation, trainer, 
     async def run():
         node = simulation(trainer=trainer)._sites["A"].node
         service = SiteService(node, trainer("A"), Sink(), Journal(tmp_path), local_steps=2, audit=Full())
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await service.run(id)
 
     with pytest.raises(DiskFullError, match="audit"):
@@ -234,7 +224,7 @@ def test_a_record_that_the_disk_has_damaged_is_told(simulation, trainer, tmp_pat
         node = simulation(trainer=trainer)._sites["A"].node
         service = SiteService(node, trainer("A"), Sink(), Journal(tmp_path), local_steps=2, tell=tell)
         life = asyncio.create_task(service.run(id))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while len(records()) < 2:
                 await asyncio.sleep(0.01)
         life.cancel()

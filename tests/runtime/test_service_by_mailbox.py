@@ -82,7 +82,7 @@ def federation(simulation, noisy, tmp_path):
         hospitals = [Hospital(site.node, noisy, tmp_path) for site in sites()._sites.values()]
         lives = [asyncio.create_task(life(hospital)) for hospital in hospitals]
         try:
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(240):
                 models = await asyncio.gather(*(hospital.model for hospital in hospitals))
         finally:
             for each in lives:

@@ -1,5 +1,7 @@
 """A site's folder keeps its key to itself, and an approval is of these bytes and no others."""
 
+import errno
+import os
 import stat
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -7,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from gossamer.documents import parse_toml
-from gossamer.errors import ConfigurationError, IdentityError, UsageError
+from gossamer.errors import ConfigurationError, DiskFullError, IdentityError, StorageError, UsageError
 from gossamer.runtime.audit_chain import LOG
 from gossamer.runtime.card import read_card
 from gossamer.runtime.federation_file import add_site, new_federation, read_federation
-from gossamer.runtime.site_folder import CARD, SETTINGS, TLS, SiteFolder, SiteSettings, init_site
+from gossamer.runtime.site_folder import APPROVED, CARD, SETTINGS, TLS, SiteFolder, SiteSettings, init_site
 
 
 @pytest.fixture
@@ -52,6 +54,38 @@ def test_the_card_is_enough_for_the_roster_and_holds_no_secret(site):
 def test_a_folder_holds_one_site(site):
     with pytest.raises(UsageError, match="found a site"):
         init_site(site.path, site.settings)
+
+
+@pytest.mark.parametrize("name", ["identity.key", "identity.pem", CARD, TLS, LOG, SETTINGS])
+def test_a_disk_that_fills_up_leaves_no_half_of_a_site_and_the_same_command_again_makes_it(
+    tmp_path, site, monkeypatch, name
+):
+    folder = tmp_path / "new"
+    folder.mkdir()
+    (folder / "of somebody else").touch()
+    real = os.open
+
+    def fail(path, *arguments, **more):
+        if str(path) in (str(folder / name), str(folder / f".{name}.part")):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return real(path, *arguments, **more)
+
+    with monkeypatch.context() as full:
+        full.setattr(os, "open", fail)
+        with pytest.raises(DiskFullError):
+            init_site(folder, site.settings)
+    assert [path.name for path in folder.iterdir()] == ["of somebody else"]
+    assert init_site(folder, site.settings).tls
+
+
+def test_an_approval_that_cannot_be_read_is_told(site, file):
+    (site.path / APPROVED).mkdir()
+    with pytest.raises(StorageError, match=r"wanted to read approved\.toml"):
+        site.require_approved(read_federation(file))
+    (site.path / APPROVED).rmdir()
+    (site.path / APPROVED).write_bytes(b"\xff")
+    with pytest.raises(ConfigurationError, match=r"approved\.toml"):
+        site.require_approved(read_federation(file))
 
 
 def test_a_renewed_certificate_is_seen_at_once_by_who_has_the_folder_open(site):

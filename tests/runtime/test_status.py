@@ -2,11 +2,11 @@
 
 import asyncio
 import http.client
-import socket
 from datetime import UTC, datetime, timedelta
 from typing import get_args
 
 import pytest
+from faults.ports import own_address
 from prometheus_client.parser import text_string_to_metric_families
 
 from gossamer.errors import ListenError, StatusError
@@ -52,17 +52,11 @@ STATUS = SiteStatus(
 )
 
 
-def unused_address():
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{taken.getsockname()[1]}"
-
-
 def with_endpoint(ask, status=lambda: STATUS):
     """What ``ask(address)`` gives while a site tells its status."""
 
     async def run():
-        address = unused_address()
+        address = own_address()
         with status_endpoint(address, status):
             return await asyncio.to_thread(ask, address)
 
@@ -70,7 +64,7 @@ def with_endpoint(ask, status=lambda: STATUS):
 
 
 def got(address, path, host=None):
-    connection = http.client.HTTPConnection(address, timeout=10)
+    connection = http.client.HTTPConnection(address, timeout=60)
     connection.request("GET", path, headers={"Host": host} if host else {})
     answer = connection.getresponse()
     return answer.status, answer.read().decode()
@@ -117,7 +111,7 @@ def test_there_is_nothing_else_to_read():
 
 def test_a_port_that_is_taken_is_said():
     async def run():
-        address = unused_address()
+        address = own_address()
         with status_endpoint(address, lambda: STATUS), status_endpoint(address, lambda: STATUS):
             pass
 
@@ -127,12 +121,12 @@ def test_a_port_that_is_taken_is_said():
 
 def test_nobody_at_the_address_is_said():
     with pytest.raises(StatusError, match="gossamer site run"):
-        ask_status(unused_address())
+        ask_status(own_address())
 
 
 def test_the_port_is_free_again_afterwards():
     async def run():
-        address = unused_address()
+        address = own_address()
         for _ in range(2):
             with status_endpoint(address, lambda: STATUS):
                 assert (await asyncio.to_thread(ask_status, address)).site == "A"

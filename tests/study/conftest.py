@@ -181,6 +181,12 @@ def fake_study(locked=False, public=True):
     return results, rows + locked_rows
 
 
+@pytest.fixture(autouse=True)
+def _no_waiting_for_the_disk(monkeypatch):
+    """No test here cuts a machine's power: what a process wrote its successor reads, flushed or not."""
+    monkeypatch.setattr("os.fsync", lambda _descriptor: None)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def fewer_resamples():
     """Intervals to two digits, so that a page is drawn in tenths of a second."""

@@ -105,6 +105,13 @@ def test_run_that_loses_power_at_any_write_ends_as_if_it_had_not(quick, disk, wi
         assert what_is_there(job, mine, run_job(job, mine, witness)) == expected, f"cut at write {cut}"
 
 
+def test_the_simulated_time_is_that_of_the_arm_s_machines(quick, witness):
+    arm = quick.study.arms["gossip"].model_copy(update={"machines": "alike"})
+    alike = replace(quick, study=quick.study.model_copy(update={"arms": {"gossip": arm}}))
+    found = run_job(job_of(alike, "gossip"), in_folder(alike, "alike"), witness).result
+    assert 3 * 1.0 < found.simulated_s < 10.0  # three steps of a second, and exchanges of a fifth
+
+
 def test_run_interrupted_after_any_local_phase_ends_as_if_it_had_not(quick, witness):
     job = job_of(quick, "gossip")
     whole = in_folder(quick, "whole")

@@ -88,7 +88,7 @@ def measured(html, width, folder):
         f"--user-data-dir={folder / 'profile'}", "--hide-scrollbars", "--window-size=1400,1000",
         "--dump-dom", page.as_uri(),
     ]  # fmt: skip
-    dom = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+    dom = subprocess.run(command, capture_output=True, text=True, timeout=240, check=True).stdout
     found = re.search(r'<html data-measured="([^"]*)"', dom).group(1)
     return json.loads(found.replace("&quot;", '"'))
 

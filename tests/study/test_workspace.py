@@ -1,8 +1,10 @@
 """What the runs of a study share: data, plan, prepared cases, and a folder that belongs to one study alone."""
 
 import errno
+import json
 import os
 import shutil
+from hashlib import sha256
 
 import pytest
 
@@ -47,11 +49,21 @@ def test_study_without_a_patient_to_choose_by_is_refused(toy_settings, own_home)
         open_datasets(toy_settings, own_home)
 
 
+def test_a_study_of_before_machines_could_be_chosen_is_the_same_study(toy_settings, toy_home):
+    datasets = open_datasets(toy_settings, toy_home)
+    settings = toy_settings.model_dump(mode="json", exclude={"datasets": True, "arms": {"__all__": {"machines"}}})
+    decisive = {"study": settings, "data": {site: dataset.sha256 for site, dataset in datasets.items()}}
+    assert study_hash(toy_settings, datasets) == sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
+
+
 def test_hash_is_of_settings_and_data_not_of_places(toy_settings, toy_home, own_home):
     ours = study_hash(toy_settings, open_datasets(toy_settings, toy_home))
     shutil.move(own_home / "data", own_home / "elsewhere")
     moved = toy_settings.model_copy(update={"datasets": ("elsewhere/A", "elsewhere/B", "elsewhere/C")})
     assert study_hash(moved, open_datasets(moved, own_home)) == ours
+    arm = toy_settings.arms["gossip"].model_copy(update={"machines": "alike"})
+    alike = toy_settings.model_copy(update={"arms": {**toy_settings.arms, "gossip": arm}})
+    assert study_hash(alike, open_datasets(alike, toy_home)) != ours
     other = toy_settings.model_copy(update={"steps": 40})
     assert study_hash(other, open_datasets(other, toy_home)) != ours
     description = own_home / "elsewhere/B/dataset.json"

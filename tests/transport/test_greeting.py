@@ -4,6 +4,7 @@ import asyncio
 import socket
 
 import pytest
+from faults.ports import own_port
 
 from gossamer.errors import LineRefusedError, NoAnswerError, NotAcceptedError, OtherFederationError, OtherProtocolError
 from gossamer.transport import greeting
@@ -82,11 +83,8 @@ def test_a_stranger_is_not_greeted(tmp_path):
 
 
 def test_a_port_where_nobody_is_gives_no_answer():
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port = taken.getsockname()[1]
     with pytest.raises(NoAnswerError, match="unavailable"):
-        greet(peer_of("b", port), TLS["a"], HELLO, PATIENCE_S)
+        greet(peer_of("b", own_port()), TLS["a"], HELLO, PATIENCE_S)
 
 
 def test_a_peer_that_hangs_is_waited_for_no_longer_than_said():

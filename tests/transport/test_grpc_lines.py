@@ -2,11 +2,13 @@
 
 import asyncio
 import errno
+import gc
 from datetime import UTC, datetime, timedelta
 
 import grpc
 import pytest
 import torch
+from faults.ports import own_port
 
 from gossamer.errors import DiskFullError, NotTlsError, PortClosedError
 from gossamer.transport import grpc_lines, grpc_streams
@@ -55,7 +57,7 @@ class Site:
         return sender, bytes(frame)
 
 
-async def wait_for(condition, seconds=10.0):
+async def wait_for(condition, seconds=60.0):
     async with asyncio.timeout(seconds):
         while not condition():
             await asyncio.sleep(0.02)
@@ -92,7 +94,7 @@ def test_a_disk_without_room_for_what_comes_is_told_and_not_a_line_that_ends_in_
         await both.start()
         sending = asyncio.create_task(hub.transport.send("b", FRAME))
         try:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 await anext(both.receive())
         finally:
             sending.cancel()
@@ -116,7 +118,7 @@ async def knock(port, tls, *, trusts="a", named="a"):
     options = [("grpc.ssl_target_name_override", tls_name(IDENTITIES[named].site_id))]
     async with grpc.aio.secure_channel(f"127.0.0.1:{port}", credentials, options) as channel:
         try:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 return await greet(channel)
         except grpc.aio.AioRpcError as error:
             return error.code()
@@ -176,16 +178,21 @@ def test_a_plaintext_caller_is_not_answered(tmp_path):
 
 
 @pytest.mark.parametrize("shows", ["outsider", "c"])
-def test_a_site_speaks_with_nobody_who_took_its_peers_place(tmp_path, shows):
+def test_a_site_speaks_with_nobody_who_took_its_peers_place(tmp_path, shows, monkeypatch):
     """An antivirus or proxy that intercepts TLS shows a certificate of its own; so does another member."""
+    monkeypatch.setattr(grpc_lines, "REDIAL_S", (0.01, 0.05))
+    looks = []
+
+    async def look(peer):  # asked after some dials in vain, and again after each
+        looks.append(peer.name)
 
     async def run():
         false_peer = Site("b", tmp_path, {}, tls=TLS[shows])
         port = await false_peer.transport.start()
-        site = Site("a", tmp_path, {"b": f"127.0.0.1:{port}"}, listen=None)
+        site = Site("a", tmp_path, {"b": f"127.0.0.1:{port}"}, listen=None, look=look)
         await site.transport.start()
-        await asyncio.sleep(1.0)
-        assert not site.transport.lines["b"].state.is_up
+        await wait_for(lambda: len(looks) >= 3)
+        assert site.transport.lines["b"].state.streams == 0
         await site.transport.close()
         await false_peer.transport.close()
 
@@ -195,23 +202,22 @@ def test_a_site_speaks_with_nobody_who_took_its_peers_place(tmp_path, shows):
 def test_why_a_peer_cannot_be_reached_is_told_once_and_kept_for_people_until_it_can(tmp_path, monkeypatch):
     monkeypatch.setattr(grpc_lines, "REDIAL_S", (0.01, 0.05))
     reasons = [PortClosedError("closed"), PortClosedError("closed"), NotTlsError("no TLS"), None]
-    looks = []
+    looks, two_are_done = [], asyncio.Event()
 
     async def look(peer):
         looks.append(peer.name)
+        if len(looks) == 3:
+            await two_are_done.wait()
         return reasons[min(len(looks), len(reasons)) - 1]
 
     async def run():
-        peer = Site("b", tmp_path, {})
-        port = await peer.transport.start()
-        await peer.transport.close()
-        site = Site("a", tmp_path, {"b": f"127.0.0.1:{port}"}, listen=None, look=look)
+        site = Site("a", tmp_path, {"b": f"127.0.0.1:{own_port()}"}, listen=None, look=look)
         await site.transport.start()
         state = site.transport.lines["b"].state
-        await wait_for(lambda: len(looks) == 2)
-        assert state.refusal.code == "GOS-511"
-        await wait_for(lambda: len(looks) == 4)
-        await wait_for(lambda: state.refusal is None)
+        await wait_for(lambda: len(looks) == 3)
+        assert (state.refusal.code, site.refused) == ("GOS-511", [("b", "GOS-511", "closed")])
+        two_are_done.set()
+        await wait_for(lambda: len(looks) >= 4 and state.refusal is None)
         assert site.refused == [("b", "GOS-511", "closed"), ("b", "GOS-513", "no TLS")]
         await site.transport.close()
 
@@ -282,7 +288,10 @@ def test_a_caller_that_is_sent_away_is_noted_also_where_it_hangs_up_while_it_is_
             await asyncio.sleep(0.2)  # the server has seen it
         await write(stream, data)
 
+    complaints = []
+
     async def run():
+        asyncio.get_running_loop().set_exception_handler(lambda _loop, context: complaints.append(context))
         site = Site("a", tmp_path, {})
         port = await site.transport.start()
         root, name = IDENTITIES["a"].pem.encode(), tls_name(IDENTITIES["a"].site_id)
@@ -300,16 +309,18 @@ def test_a_caller_that_is_sent_away_is_noted_also_where_it_hangs_up_while_it_is_
 
     monkeypatch.setattr(grpc_streams.CallStream, "write", slow)
     asyncio.run(run())
-    # gRPC logs a handler that fails, asyncio an exception that nobody waited for. gRPC's one poller of this process may
-    # also complain of another test's loop, which is closed.
-    said = [record.getMessage() for record in caplog.records]
-    assert not [text for text in said if "PollerCompletionQueue" not in text]
+    gc.collect()  # asyncio complains of an exception that nobody waited for when its task goes
+    # gRPC logs a handler that fails. Its one poller of this process, and what other tests left, may complain here too.
+    said = [record.getMessage() for record in caplog.records if record.name.startswith("grpc")]
+    assert not [text for text in said if "servicer method" in text]
+    assert not complaints
 
 
 def test_a_peer_that_starts_again_is_found_and_gets_what_waited(tmp_path):
     async def run():
-        first = Site("a", tmp_path, {})
-        port = await first.transport.start()
+        port = own_port()
+        first = Site("a", tmp_path, {}, listen=f"127.0.0.1:{port}")
+        await first.transport.start()
         site = Site("b", tmp_path, {"a": f"127.0.0.1:{port}"}, listen=None)
         await site.transport.start()
         await wait_for(lambda: site.transport.lines["a"].state.is_up)
@@ -326,6 +337,26 @@ def test_a_peer_that_starts_again_is_found_and_gets_what_waited(tmp_path):
     asyncio.run(run())
 
 
+@pytest.mark.parametrize("turns", range(1, 5))
+def test_a_site_that_is_stopped_while_it_begins_to_listen_leaves_its_port(tmp_path, turns):
+    """gRPC's core crashes where a server is stopped before it has begun; one that nobody stops keeps the port."""
+
+    async def run():
+        listen = f"127.0.0.1:{own_port()}"
+        stopped = Site("a", tmp_path, {}, listen=listen).transport
+        starting = asyncio.create_task(stopped.start())
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        starting.cancel()
+        await asyncio.gather(starting, return_exceptions=True)
+        await stopped.close()
+        again = Site("a", tmp_path, {}, listen=listen).transport
+        await again.start()
+        await again.close()
+
+    asyncio.run(run())
+
+
 def test_an_address_that_is_taken_is_said(tmp_path):
     async def run():
         site = Site("a", tmp_path, {})
@@ -335,3 +366,23 @@ def test_an_address_that_is_taken_is_said(tmp_path):
         await site.transport.close()
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize("steps", range(4))
+def test_a_start_that_is_broken_off_leaves_no_half_server_behind(tmp_path, steps):
+    """Ctrl-C at once: gRPC does not take it that its own start is cancelled, and says so in the end."""
+
+    async def run():
+        wrong = []
+        asyncio.get_running_loop().set_exception_handler(lambda _loop, context: wrong.append(context))
+        site = Site("a", tmp_path, {})
+        starting = asyncio.create_task(site.transport.start())
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        starting.cancel()
+        await asyncio.gather(starting, return_exceptions=True)
+        await site.transport.close()
+        gc.collect()
+        return wrong
+
+    assert asyncio.run(run()) == []

@@ -3,7 +3,6 @@
 import asyncio
 import importlib.util
 import ipaddress
-import socket
 import threading
 from datetime import UTC, datetime, timedelta
 
@@ -14,6 +13,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
+from faults.ports import own_port
 
 from gossamer.transport import mailbox_line, parcels_in, parcels_out, sealing
 from gossamer.transport.identity import new_identity
@@ -32,12 +32,6 @@ IDENTITIES = {name: new_identity(name) for name in NAMES}
 USER, PASSWORD = "gossamer", "only for this test"
 
 
-def free_port():
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return taken.getsockname()[1]
-
-
 class SftpServer:
     """asyncssh's server; ``offered`` counts passwords that it was told."""
 
@@ -50,7 +44,7 @@ class SftpServer:
         (self.root / "exchange").mkdir(parents=True)
         self._key = asyncssh.generate_private_key("ecdsa-sha2-nistp256")
         self._known_hosts = folder / "known_hosts"
-        self.port = free_port()
+        self.port = own_port()
         self.offered = 0
         self.start()
         host = f"[127.0.0.1]:{self.port} "
@@ -105,12 +99,12 @@ class SftpServer:
         started = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(serve()))
         self._thread.start()
-        assert started.wait(10)
+        assert started.wait(60)
 
     def stop(self):
         """With all its connections."""
         self._loop.call_soon_threadsafe(self._end.set)
-        self._thread.join(10)
+        self._thread.join(60)
 
 
 class WebdavServer:
@@ -122,7 +116,7 @@ class WebdavServer:
         self.root = folder / "root"
         (self.root / "exchange").mkdir(parents=True)
         self._certificate, self._key = write_certificate(folder)
-        self.port = free_port()
+        self.port = own_port()
         self.offered = 0
         self.start()
 
@@ -160,7 +154,7 @@ class WebdavServer:
 
     def stop(self):
         self._server.stop()
-        self._thread.join(10)
+        self._thread.join(60)
 
 
 def write_certificate(folder):
@@ -225,7 +219,7 @@ def run(sites, what):
         for site in sites:
             await site.start()
         try:
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(120):
                 await what(*sites)
         finally:
             for site in sites:
@@ -299,6 +293,34 @@ def test_no_more_is_read_than_was_asked_for(server):
         assert store.read("box/letter-0", 5) is None
     finally:
         store.close()
+
+
+def test_a_connection_that_ends_while_it_is_read_is_told_to_the_reader_alone(tmp_path, monkeypatch):
+    """paramiko asks for the next pieces in a thread of its own, which must not write to the console that it failed."""
+    paramiko = pytest.importorskip("paramiko")
+    pytest.importorskip("asyncssh")
+    on_the_console = []
+    monkeypatch.setattr(threading, "excepthook", on_the_console.append)
+    ask = paramiko.SFTPClient._async_request
+
+    def ends_at_the_second(client, file, kind, *arguments):
+        if kind == paramiko.sftp.CMD_READ and arguments[1] > 0:
+            client.get_channel().get_transport().close()
+        return ask(client, file, kind, *arguments)
+
+    server = SftpServer(tmp_path)
+    try:
+        store = server.opener()()
+        store.write("box/part", bytes(100_000))
+        monkeypatch.setattr(paramiko.SFTPClient, "_async_request", ends_at_the_second)
+        before = set(threading.enumerate())
+        with pytest.raises((OSError, EOFError, paramiko.SSHException)):
+            store.read("box/part", 100_000)
+        for thread in set(threading.enumerate()) - before:
+            thread.join(60)
+    finally:
+        server.stop()
+    assert on_the_console == []
 
 
 def test_the_folder_itself_is_never_made(server):

@@ -3,10 +3,10 @@
 import asyncio
 import hashlib
 import random
-import selectors
 
 import psutil
 import torch
+from tests.transport.jumping import JumpingLoop
 
 from gossamer.transport.line import Line, Stream
 from gossamer.transport.line_messages import CHUNK_BYTES, Hello
@@ -19,28 +19,11 @@ BYTES_PER_S = 2_000_000 / 8
 CUT_EVERY_S, AWAY_S = 300.0, 5.0
 
 
-class JumpingSelector(selectors.DefaultSelector):
-    """Nobody waits: what the loop would sleep, its clock jumps."""
-
-    def __init__(self):
-        super().__init__()
-        self.now_s = 0.0
-
-    def select(self, timeout=None):
-        assert timeout is not None, "everybody waits for something that does not come"
-        self.now_s += max(timeout, 0.0)
-        return super().select(0)
-
-
-class VirtualLoop(asyncio.SelectorEventLoop):
+class VirtualLoop(JumpingLoop):
     """Threads' work is done at once, in no time."""
 
     def __init__(self):
-        self._jumping = JumpingSelector()
-        super().__init__(self._jumping)
-
-    def time(self):
-        return self._jumping.now_s
+        super().__init__(look_s=0.0)
 
     def run_in_executor(self, _executor, function, *arguments):
         done = self.create_future()

@@ -29,7 +29,8 @@ def run(
     from gossamer.errors import UsageError
     from gossamer.transport.relay_address import host_and_port
     from gossamer.transport.relay_admission import read_admitted
-    from gossamer.transport.relay_service import Relay, RelayLimits, serve
+    from gossamer.transport.relay_limits import RelayLimits
+    from gossamer.transport.relay_service import Relay, serve
 
     try:
         host, port = host_and_port(listen)

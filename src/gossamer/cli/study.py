@@ -21,7 +21,9 @@ Json = Annotated[bool, typer.Option("--json", help="Print the results as JSON in
 @study_app.command()
 def new(
     out: Annotated[Path, typer.Argument(help="The study file to write (TOML).", show_default=False)],
-    preset: Annotated[str, typer.Option(help="What to start from: openkbp-hn or demo.")] = "openkbp-hn",
+    preset: Annotated[
+        str, typer.Option(help="What to start from: openkbp-hn, openkbp-asynchronous or demo.")
+    ] = "openkbp-hn",
 ) -> None:
     """Write a commented study file to start from."""
     from gossamer.study.presets import write_preset

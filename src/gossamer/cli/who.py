@@ -17,9 +17,10 @@ def who(
 
     Exit status 0 if Gossamer wrote it, 1 if something else did, 3 if it is no DICOM file.
     """
+    from gossamer.data.foreign_files import read_apart
     from gossamer.dicom.outgoing.made_by import read_made_by
 
-    made_by = read_made_by(file)
+    made_by = read_apart(read_made_by, file, [file], "a structure set or segmentation")
     if as_json:
         typer.echo(json.dumps({"gossamer": made_by is not None, **(asdict(made_by) if made_by else {})}, indent=2))
     elif made_by:

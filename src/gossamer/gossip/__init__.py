@@ -1,13 +1,12 @@
 """Arithmetic of decentralised averaging: tensors in, tensors out; no clock, socket or file.
 
-The public names are loaded when they are first asked for, as those of ``gossamer`` are: who needs a site's name from
-``topology`` needs no PyTorch. Type checkers read them in ``__init__.pyi``.
+The public names are loaded when they are first asked for (``lazily``): who needs a site's name from ``topology`` needs
+no PyTorch.
 """
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import Any
+from gossamer.lazily import lazily
 
 _PUBLIC = {
     "algorithm": ("GossipAlgorithm", "GossipState", "Mass", "Params", "Share"),
@@ -21,15 +20,6 @@ _PUBLIC = {
     "trainer": ("TrainResult", "Trainer", "TrainerState"),
 }
 
-_HOME = {name: module for module, names in _PUBLIC.items() for name in names}
+__all__ = sorted(name for names in _PUBLIC.values() for name in names)  # noqa: PLE0605  # whatever the linter can see
 
-__all__ = sorted(_HOME)  # noqa: PLE0605  # a list, whatever the linter can see
-
-
-def __getattr__(name: str) -> Any:
-    """Load a public name when it is first asked for."""
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
-    globals()[name] = value
-    return value
+__getattr__, __dir__ = lazily(__name__, _PUBLIC)

@@ -7,5 +7,8 @@ from typing import Literal
 Pace = Literal["asynchronous", "lockstep"]
 """Whether sites wait for each other."""
 
+MachinesName = Literal["alike", "fets"]
+"""Whose clocks and lines a simulated federation has (``runtime.machines``)."""
+
 GuardName = Literal["clipping", "trimming"]
 """What stands before every mean (``registry.GUARDS``)."""

@@ -5,7 +5,7 @@ federation of n sites that do not wait for each other is n local phases, whoever
 of them. So all train until the end, the slow ones less often, and nobody idles; a site whose peers are away does all.
 
 A member that claims local phases that were not done, its own or others', ends the run early for all that hear it. It
-cannot hide it: each site's own count stands in its signed result.
+cannot hide it: each site's own count stands in its signed result, and must make up the run with the others'.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """What the sites of a federation tell each other once, beside the gossip: signed, kept on the disk, passed on.
 
 Law
-    1. A notice is taken only if its author is in the roster and signed these bytes for this federation and topic.
+    1. A notice is taken only if its author is in the roster and signed these bytes for this federation and topic, and
+       only if ``require_readable`` takes it: what cannot be read later is nobody's word.
     2. What an author has said on a topic stands; another content is refused. An own notice is on the disk before it is
        on a line, so a restart says the same.
     3. What is new is passed on to all other peers: it reaches every site that is connected through others, whether or
@@ -17,7 +18,7 @@ from pathlib import Path
 
 from cryptography import x509
 
-from gossamer.atomic import storage_error, write_atomically
+from gossamer.atomic import make_folder, write_atomically
 from gossamer.errors import NoticeError, StorageError, WireError
 from gossamer.gossip.topology import SiteId
 from gossamer.transport.base import Transport
@@ -39,6 +40,7 @@ class Board:
         federation: str,
         folder: Path,
         transport: Transport,
+        require_readable: Callable[[SiteId, str, bytes], None] = lambda author, topic, content: None,
         on_notice: Callable[[SiteId, str], None] = lambda author, topic: None,
     ) -> None:
         """A board with what lies in ``folder``; its peers are told once ``tell_everyone`` is called.
@@ -50,6 +52,7 @@ class Board:
             federation: SHA-256 of the federation file.
             folder: for the notices; made if need be.
             transport: lines to the peers.
+            require_readable: raises NoticeError for what is not taken (author, topic, content).
             on_notice: told of each new notice.
 
         Raises:
@@ -61,7 +64,9 @@ class Board:
         self._federation = federation
         self._folder = folder
         self._transport = transport
+        self._require_readable = require_readable
         self._on_notice = on_notice
+        self._taking = asyncio.Lock()
         self._notices: dict[tuple[str, SiteId], Notice] = {}
         self._came = asyncio.Condition()
         self._sending: dict[tuple[SiteId, str, SiteId], asyncio.Task[None]] = {}
@@ -97,9 +102,14 @@ class Board:
             NoticeError: it breaks the law.
             StorageError: it cannot be kept.
         """
+        async with self._taking:  # what is new while it is written would be new a second time
+            await self._take(sender, notice)
+
+    async def _take(self, sender: SiteId, notice: Notice) -> None:
         known = self._notices.get((notice.topic, notice.author))
         if known is None:
             self._require_signed(notice, f"in a message from site {sender}")
+            self._require_readable(notice.author, notice.topic, notice.content)
             await self._keep(notice, heard_from=sender)
         elif known.content != notice.content:
             self._require_signed(notice, f"in a message from site {sender}")
@@ -174,10 +184,7 @@ class Board:
         return self._folder / f"{notice.topic}-{site_id_of(self._members[notice.author])[:32]}.safetensors"
 
     def _read(self) -> None:
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise storage_error(error, "wanted a folder for notices") from error
+        make_folder(self._folder, "wanted a folder for notices")
         for path in sorted(self._folder.glob("*.safetensors")):
             try:
                 notice = decode(path.read_bytes(), Limits({}, {}))

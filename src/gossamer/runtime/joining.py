@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -36,6 +36,9 @@ others even where one of them lies. More sites would send too much."""
 
 DEFAULT_ALGORITHMS: dict[Pace, str] = {"asynchronous": "pushsum", "lockstep": "sweep"}
 
+Release = Annotated[str, Field(max_length=40, pattern="^[!-~]*$")]
+"""Of Gossamer at another site; it is shown to people."""
+
 Said = TypeVar("Said", bound=BaseModel)
 
 
@@ -49,7 +52,7 @@ class JoinNotice(BaseModel):
 
     model_config = ConfigDict(extra="ignore", frozen=True)  # a newer site may say more
 
-    release: str = Field(max_length=40)
+    release: Release
     fingerprint: dict[str, Any]
 
 
@@ -58,7 +61,7 @@ class PlanNotice(BaseModel):
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
-    release: str = Field(max_length=40)
+    release: Release
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
 
 
@@ -71,6 +74,15 @@ def join_notice(fingerprint: Fingerprint) -> bytes:
 def plan_notice(plan: Plan) -> bytes:
     """Which plan this site found."""
     return PlanNotice(release=__version__, sha256=plan.hash).model_dump_json().encode()
+
+
+def plan_told(site: SiteId, content: bytes) -> PlanNotice:
+    """Which plan another site found.
+
+    Raises:
+        NoticeError: it tells something else.
+    """
+    return _read(PlanNotice, site, content)
 
 
 def fingerprints_of(joined: Mapping[SiteId, bytes]) -> dict[SiteId, Fingerprint]:
@@ -107,7 +119,7 @@ def require_same_plan(plan: Plan, found: Mapping[SiteId, bytes]) -> None:
         NoticeError: a site tells something else.
     """
     for site, content in found.items():
-        other = _read(PlanNotice, site, content)
+        other = plan_told(site, content)
         if other.sha256 != plan.hash:
             raise PlanError(
                 f"wanted the same plan at all sites; found {plan.hash[:12]} here (release {__version__}) and "

@@ -4,12 +4,13 @@ Law
     1. ``write`` returns when the record is durable; until then the one before is intact.
     2. ``read`` gives the newest record that is whole. One that is not is never taken for one; then the record before
        it is. What a torn write loses was not yet promised to anybody. A disk that loses what it has written may lose
-       a promise: ``damage`` says so.
+       a promise: ``damage`` says so, also of a record that is gone or of an older generation than it must be.
     3. One process at a time writes; ``only_writer`` holds the folder.
 
 Two generations take turns in two files, each with a SHA-256 of all it holds (``wire.values``). Tensors lie beside them
 (``tensor_files``), where both may refer to the same ones: what did not change since the generation before is not
-written again. They are durable before the record that names them; what neither record names is removed after that.
+written again. They are durable before the record that names them; what neither record names is removed after that. A
+disk that spoils such a file spoils both records: two generations are against torn writes, a backup is against that.
 """
 
 from __future__ import annotations
@@ -27,8 +28,11 @@ from gossamer.node.snapshot import SNAPSHOT_KINDS, Snapshot
 from gossamer.runtime.tensor_files import TensorFiles
 from gossamer.wire.values import pack, unpack
 
-FORMAT = 2
+FORMAT = 3
 """Of the files; raised by who changes them, so that a record of another version is told from a damaged one."""
+
+READ = (2, FORMAT)
+"""In format 2 tensors have another checksum (``tensor_files``)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +52,7 @@ class Kept:
 
 @dataclass(frozen=True, eq=False)
 class Record:
-    """One generation in the journal, of the format that this version writes."""
+    """One generation in the journal, in a format of its time."""
 
     format: int
     generation: int
@@ -81,12 +85,12 @@ class Journal:
         records: list[Record] = []
         self.damage = None
         fetched: dict[str, Mapping[str, Tensor]] = {}
-        for slot, path in enumerate(self._files):
-            if path.exists():
-                try:
-                    records.append(self._read(slot, fetched))
-                except StorageError as error:
-                    self.damage = error
+        for slot in range(len(self._files)):
+            try:
+                if (record := self._read(slot, fetched)) is not None:
+                    records.append(record)
+            except StorageError as error:
+                self.damage = error
         if self.damage and not records:
             raise StorageError(
                 "wanted the state of this site; found damaged records and no whole one, in its journal; "
@@ -94,8 +98,14 @@ class Journal:
             ) from self.damage
         if not records:
             return None
-        newest = max(records, key=lambda record: record.generation)
+        *older, newest = sorted(records, key=lambda record: record.generation)
         self._generation = newest.generation
+        before = newest.generation - 1
+        if self.damage is None and before >= 0 and before not in {record.generation for record in older}:
+            self.damage = StorageError(
+                f"wanted generations {before} and {newest.generation} of this site's state; found the second alone, in "
+                "its journal; its disk has lost what it had written, or a file was removed"
+            )
         return newest.kept
 
     def write(self, kept: Kept) -> None:
@@ -119,8 +129,8 @@ class Journal:
         self._referred[slot] = referred
         self._tensors.keep_only(self._referred[0] | self._referred[1])
 
-    def _read(self, slot: int, fetched: dict[str, Mapping[str, Tensor]]) -> Record:
-        """The record of one file; what it has fetched serves the other one too."""
+    def _read(self, slot: int, fetched: dict[str, Mapping[str, Tensor]]) -> Record | None:
+        """The record of one file, if there is one; what it has fetched serves the other one too."""
         path = self._files[slot]
         self._referred[slot] = set()
 
@@ -132,11 +142,14 @@ class Journal:
 
         try:
             data = bytearray(path.read_bytes())
+        except FileNotFoundError:
+            return None
         except OSError as error:
             raise storage_error(error, f"wanted to read {path.name}") from error
         record = unpack(data, _KINDS, fetch)
         if not isinstance(record, Record):
             raise StorageError(f"wanted a record of a journal; found {type(record).__name__}, at {path.name}")
-        if record.format != FORMAT:
-            raise StorageError(f"wanted a journal of format {FORMAT}; found format {record.format}, at {path.name}")
+        if record.format not in READ:
+            known = " or ".join(map(str, READ))
+            raise StorageError(f"wanted a journal of format {known}; found format {record.format}, at {path.name}")
         return record

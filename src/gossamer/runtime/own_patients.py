@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gossamer.atomic import write_atomically
+from gossamer.atomic import storage_error, write_atomically
 from gossamer.data.dataset import Dataset
 from gossamer.data.fingerprint import Fingerprint, fingerprint_of_training
 from gossamer.data.plan import Plan
@@ -29,7 +29,7 @@ class OwnPatients:
     """A site's dataset in one federation; it must stay what it was when the site joined."""
 
     def __init__(self, site: SiteFolder, folder: Path, watch: Watch) -> None:
-        """Open it, and remember which data these are.
+        """Open it.
 
         Args:
             site: this site's folder.
@@ -39,9 +39,10 @@ class OwnPatients:
         Raises:
             DatasetError: the data cannot be opened, or are other data than the site joined with.
             NoTrainingCaseError: there is nothing to train on.
-            StorageError: the folder cannot be written.
+            StorageError: the folder cannot be read.
         """
         self._site = site
+        self._mark = folder / MARK
         self._watch = watch
         self._dataset = Dataset.open(site.data)
         if not any(case.split == "train" for case in self._dataset.cases):
@@ -49,13 +50,32 @@ class OwnPatients:
                 f"site {site.settings.name}: wanted cases of split 'train'; found none, in its dataset; check the "
                 "splits"
             )
-        mark = folder / MARK
-        if mark.exists() and mark.read_text(encoding="utf-8").strip() != self._dataset.sha256:
+        self._require_same_data()
+
+    def join(self) -> None:
+        """Remember which data these are; the run's folder is held alone.
+
+        Raises:
+            DatasetError: they are other data than the site joined with.
+            StorageError: the folder cannot be written.
+        """
+        if not self._require_same_data():
+            write_atomically(self._mark, self._dataset.sha256 + "\n")
+
+    def _require_same_data(self) -> bool:
+        """Whether these are the data that the site joined with; False where it has not joined."""
+        try:
+            joined_with = self._mark.read_text(encoding="utf-8", errors="replace").strip()
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise storage_error(error, f"wanted to read {MARK}") from error
+        if joined_with != self._dataset.sha256:
             raise DatasetError(
-                f"site {site.settings.name}: wanted the data that it joined this federation with; found other data, in "
-                "its dataset folder; put it back, or begin a new federation"
+                f"site {self._site.settings.name}: wanted the data that it joined this federation with; found other "
+                "data, in its dataset folder; put it back, or begin a new federation"
             )
-        write_atomically(mark, self._dataset.sha256 + "\n")
+        return True
 
     def fingerprint(self) -> Fingerprint:
         """What is told of the training cases."""

@@ -13,9 +13,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from gossamer.errors import PeerError, ShareRefusedError
@@ -41,13 +40,15 @@ from gossamer.node.events import (
 from gossamer.node.kinds import node_from
 from gossamer.node.node import Node
 from gossamer.node.policy import refuse_unless_finite
-from gossamer.node.snapshot import Phase
+from gossamer.node.snapshot import Snapshot
 from gossamer.runtime.audit import AuditLog
 from gossamer.runtime.audit_entries import Clipped, ShareReceived, ShareSent
 from gossamer.runtime.journal import Journal, Kept
+from gossamer.runtime.progress import Heard, Progress
 from gossamer.transport.base import Transport
 from gossamer.wire.codec import decode, encode
-from gossamer.wire.frame import Buffer, Frame
+from gossamer.wire.digests import sha256_of
+from gossamer.wire.frame import Buffer, Frame, build_frame
 from gossamer.wire.limits import Limits
 from gossamer.wire.messages import Message, Notice, ShareMessage
 
@@ -59,37 +60,6 @@ class _PhaseEnded:
     event: Trained
     trainer_state: TrainerState
     loss: float
-
-
-@dataclass(frozen=True)
-class Heard:
-    """The last message of a peer: from which of its rounds it is, and when it came (Unix time)."""
-
-    round_index: int | None
-    at_s: float
-
-
-@dataclass
-class Progress:
-    """Where a site stands, for people.
-
-    Attributes:
-        phase: of the node.
-        round_index: the local phase that goes on or comes next.
-        loss: of the last local phase.
-        phase_s: how long that took.
-        refusals: messages that were refused, by error code.
-        waits_for: sites without whose message this one cannot go on.
-        heard: of each peer, what came last.
-    """
-
-    phase: Phase = "training"
-    round_index: int = 0
-    loss: float = 0.0
-    phase_s: float = 0.0
-    refusals: Counter[str] = field(default_factory=Counter)
-    waits_for: tuple[SiteId, ...] = ()
-    heard: dict[SiteId, Heard] = field(default_factory=dict)
 
 
 class SiteService:
@@ -276,7 +246,8 @@ class SiteService:
                 self.progress.phase, self.progress.round_index = snapshot.phase, snapshot.round_index
                 kept = Kept(snapshot, self._trainer_state, self.progress.loss)
                 self._writing = asyncio.create_task(asyncio.to_thread(self._journal.write, kept))
-                await asyncio.shield(self._writing)
+                hashing = asyncio.to_thread(_hash_shares, snapshot)  # while the disk is busy
+                await asyncio.gather(asyncio.shield(self._writing), hashing)
             case Send(to, message):
                 self._send(to, message)
             case Train():
@@ -337,3 +308,9 @@ class SiteService:
         self._tell(f"refused a message of site {sender}: {refusal}")
         if self._audit is not None:
             self._beside(asyncio.to_thread(self._audit.refuse, sender, refusal.code, str(refusal)))
+
+
+def _hash_shares(snapshot: Snapshot) -> None:
+    """Of what is about to be sent; sums are remembered (``wire.digests``)."""
+    for outgoing in snapshot.outstanding:
+        sha256_of(build_frame({}, outgoing.share.params).tensors)

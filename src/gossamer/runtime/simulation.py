@@ -27,7 +27,7 @@ from gossamer.node.node import Node
 from gossamer.node.policy import refuse_unless_finite
 from gossamer.runtime.agenda import HAPPENINGS, Agenda, Alarm, Delivery, Happening, PowerIsBack, TrainingEnds
 from gossamer.runtime.faults import FaultPlan
-from gossamer.runtime.fets import fets_network, fets_step_s
+from gossamer.runtime.machines import FETS, Machines
 from gossamer.runtime.network import Carrier, Network
 from gossamer.runtime.rounds import RoundBook, RoundReport
 from gossamer.runtime.simulated_site import SITE_KINDS, SimulatedSite
@@ -73,6 +73,7 @@ class Simulation:
         trainers: Mapping[SiteId, Trainer],
         *,
         local_steps: int,
+        machines: Machines = FETS,
         step_s: Mapping[SiteId, float] | None = None,
         network: Network | None = None,
         faults: FaultPlan | None = None,
@@ -84,8 +85,9 @@ class Simulation:
             nodes: one for each site of the schedule, at the beginning.
             trainers: by site.
             local_steps: optimiser steps of a local phase.
-            step_s: virtual seconds of an optimiser step, by site; by default as in FeTS.
-            network: the lines; by default as in FeTS, without loss.
+            machines: clocks and lines.
+            step_s: virtual seconds of an optimiser step, by site; by default as ``machines`` has them.
+            network: the lines; likewise, without loss.
             faults: what else goes wrong; nothing by default.
             seed: of the network's chance.
 
@@ -99,8 +101,8 @@ class Simulation:
         self._agreement = in_order[0].agreement
         self._local_steps = local_steps
         self._sites = {node.site: SimulatedSite(node, trainers[node.site]) for node in in_order}
-        self._step_s = step_s or fets_step_s(self._sites)
-        self._carrier = Carrier(network or fets_network(self._sites, self._limits.frame_bytes), seed)
+        self._step_s = step_s or machines.step_s(self._sites)
+        self._carrier = Carrier(network or machines.network(self._sites, self._limits.frame_bytes), seed)
         self._faults = faults or FaultPlan()
         self._cuts = {(cut.site, cut.event): cut for cut in self._faults.power_cuts}
         self._agenda = Agenda()

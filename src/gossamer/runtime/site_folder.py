@@ -24,9 +24,9 @@ from typing import TYPE_CHECKING
 from cryptography import x509
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from gossamer.atomic import storage_error, write_atomically
+from gossamer.atomic import make_folder, storage_error, write_atomically
 from gossamer.documents import parse_toml
-from gossamer.errors import ConfigurationError, IdentityError, UsageError
+from gossamer.errors import ConfigurationError, IdentityError, StorageError, UsageError
 from gossamer.runtime.audit import AuditLog
 from gossamer.runtime.audit_entries import Approved, Renewed
 from gossamer.runtime.card import Address, Member, SiteName, card_text
@@ -179,10 +179,7 @@ class SiteFolder:
 
     def renew(self, now: datetime | None = None) -> TlsCertificate:
         """Make a new certificate for connections; same site, nobody has to approve it."""
-        tls = new_tls_certificate(self.identity, now)
-        write_atomically(self.path / TLS, tls.key_pem + tls.chain_pem, mode=0o600)
-        AuditLog(self.path, self.identity).note(Renewed(ends=tls.ends.isoformat(timespec="seconds")))
-        return tls
+        return _renew(self.path, self.identity, now)
 
     def expiry(self, now: datetime | None = None) -> str | None:
         """What should be said about the certificate's end; None while it is far away."""
@@ -210,9 +207,19 @@ class SiteFolder:
         return member
 
     def approved(self) -> Approval | None:
-        """The approval on record, if any."""
-        path = self.path / APPROVED
-        return parse_toml(path.read_text(encoding="utf-8"), Approval, APPROVED) if path.exists() else None
+        """The approval on record, if any.
+
+        Raises:
+            StorageError: it cannot be read.
+            ConfigurationError: it is damaged.
+        """
+        try:
+            text = (self.path / APPROVED).read_text(encoding="utf-8", errors="replace")
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise storage_error(error, f"wanted to read {APPROVED}") from error
+        return parse_toml(text, Approval, APPROVED)
 
     def require_approved(self, federation: Federation) -> None:
         """Refuse a federation file that was not approved byte for byte.
@@ -246,20 +253,38 @@ def init_site(path: Path, settings: SiteSettings) -> SiteFolder:
     Raises:
         UsageError: the folder holds a site.
         IdentityError: it holds a key.
+        StorageError: it cannot be written; what was written of the site is removed.
     """
     if (path / SETTINGS).exists():
         raise UsageError(f"wanted a folder for a new site; found a site in {path.name!r}; give another --folder")
+    make_folder(path, f"wanted a folder {path.name!r}", mode=0o700)
     try:
-        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        there = set(path.iterdir())
     except OSError as error:
-        raise storage_error(error, f"wanted a folder {path.name!r}") from error
+        raise storage_error(error, f"wanted to look into {path.name!r}") from error
+    try:
+        return _new_site(path, settings)
+    except StorageError:
+        for made in set(path.iterdir()) - there:  # nobody has seen this key: the same command again makes another
+            made.unlink(missing_ok=True)
+        raise
+
+
+def _new_site(path: Path, settings: SiteSettings) -> SiteFolder:
+    """All files of a new site; the settings are the last, so that what has them is whole."""
     identity = new_identity(settings.name)
     write_identity(identity, path)
     card = Member(name=settings.name, address=settings.address, certificate=identity.pem)
     write_atomically(path / CARD, card_text(card))
+    _renew(path, identity, None)
     values = settings.model_dump(exclude_defaults=True, exclude={"mailbox", "relay"})  # tables, which people write
     lines = (f"{key} = {json.dumps(value, ensure_ascii=False)}\n" for key, value in values.items())
     write_atomically(path / SETTINGS, "".join(lines), mode=0o600)  # a password may come to stand in it
-    site = SiteFolder(path)
-    site.renew()
-    return site
+    return SiteFolder(path)
+
+
+def _renew(path: Path, identity: Identity, now: datetime | None) -> TlsCertificate:
+    tls = new_tls_certificate(identity, now)
+    write_atomically(path / TLS, tls.key_pem + tls.chain_pem, mode=0o600)
+    AuditLog(path, identity).note(Renewed(ends=tls.ends.isoformat(timespec="seconds")))
+    return tls

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import torch
+
 from gossamer import __version__
 from gossamer.data.fingerprint import merged
 from gossamer.data.learned import Learned, learned_from
 from gossamer.data.plan import Plan
+from gossamer.errors import ModelFileError
 from gossamer.gossip.algorithm import Params
 from gossamer.learn.floor import FlooredTrainer
 from gossamer.runtime.audit import AuditLog
@@ -15,9 +18,10 @@ from gossamer.runtime.audit_entries import Finished
 from gossamer.runtime.board import Board
 from gossamer.runtime.federation_file import Federation
 from gossamer.runtime.joining import JOIN, fingerprints_of
-from gossamer.segment.model_file import ModelRecord, write_model
+from gossamer.segment.model_file import ModelRecord, read_model, write_model
 from gossamer.watch import Watch
 
+MODEL, OWN_MODEL = "model.safetensors", "own-model.safetensors"
 ARM, OWN = "gossip", "own"
 
 
@@ -34,20 +38,24 @@ class SiteModels:
             audit: notes that the model is there.
             watch: is told, too.
         """
-        self.path = folder / "model.safetensors"
-        self._own = folder / "own-model.safetensors"
+        self.path = folder / MODEL
+        self._own = folder / OWN_MODEL
         self._federation = federation
         self._board = board
         self._audit = audit
         self._watch = watch
 
     def write(self, params: Params, plan: Plan) -> str:
-        """Write the federation's; returns its SHA-256.
+        """Write the federation's, unless it is there; returns its SHA-256.
+
+        That was told to the others: what this site has heard since, or a newer release, would change the file.
 
         Raises:
             StorageError: it cannot be written.
         """
-        sha256 = write_model(self.path, params, plan, self._record(plan, ARM), self._learned())
+        sha256 = self._written(params, plan)
+        if sha256 is None:
+            sha256 = write_model(self.path, params, plan, self._record(plan, ARM), self._learned())
         self._audit.note(Finished(federation=self._federation.sha256, model=sha256))
         self._watch.say(f"The model is there: {self.path}")
         return sha256
@@ -65,6 +73,18 @@ class SiteModels:
             "The federation's model is much worse on this site's own validation patients than the best that its own "
             f"training made, which is kept at {self._own.name}: compare the two before you use either."
         )
+
+    def _written(self, params: Params, plan: Plan) -> str | None:
+        """Of a whole file of these parameters, its SHA-256."""
+        if not self.path.exists():
+            return None
+        try:
+            there = read_model(self.path)
+        except ModelFileError:
+            return None
+        is_same = there.plan.hash == plan.hash and there.params.keys() == params.keys()
+        is_same = is_same and all(torch.equal(tensor, params[name]) for name, tensor in there.params.items())
+        return there.sha256 if is_same else None
 
     def _learned(self) -> Learned:
         """Of the data of all sites, whatever part of them an own model has seen."""

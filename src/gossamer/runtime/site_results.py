@@ -9,17 +9,24 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt
+from pydantic import BaseModel, ConfigDict, Field
 
 from gossamer import __version__
 from gossamer.documents import parse_json
 from gossamer.errors import NoticeError
 from gossamer.evaluate.score import Score, mean_of
 from gossamer.gossip.topology import SiteId
+from gossamer.runtime.card import SiteName
+from gossamer.runtime.joining import Release
 from gossamer.wire.messages import Notice
 
 RESULT = "result"
+
+Count = Annotated[int, Field(ge=0, lt=10**9)]
+Part = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Distance = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class OrganResult(BaseModel):
@@ -36,12 +43,12 @@ class OrganResult(BaseModel):
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
-    organ: str = Field(max_length=80)
-    patients: NonNegativeInt | None
-    dsc: float | None = None
-    surface_dsc: float | None = None
-    hd95_mm: float | None = None
-    missed: NonNegativeInt | None = None
+    organ: str = Field(max_length=80, pattern="^[!-~]+$")
+    patients: Count | None
+    dsc: Part | None = None
+    surface_dsc: Part | None = None
+    hd95_mm: Distance | None = None
+    missed: Count | None = None
 
 
 class ResultNotice(BaseModel):
@@ -60,12 +67,12 @@ class ResultNotice(BaseModel):
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
-    release: str = Field(max_length=40)
+    release: Release
     model_sha256: str = Field(pattern="^[0-9a-f]{64}$")
-    cases: NonNegativeInt
-    rounds: NonNegativeInt
-    shares: dict[str, NonNegativeInt]
-    away: dict[str, NonNegativeInt] = {}
+    cases: Count
+    rounds: Count
+    shares: dict[SiteName, Count]
+    away: dict[SiteName, Count] = {}
     organs: tuple[OrganResult, ...] = ()
     refused: bool = False
 
@@ -95,6 +102,7 @@ class FederationResults(BaseModel):
         federation: SHA-256 of the federation file.
         plan: SHA-256 of the plan.
         model_sha256: of this site's model file.
+        rounds: that were agreed on.
         sites: all sites of the roster.
     """
 
@@ -103,6 +111,7 @@ class FederationResults(BaseModel):
     federation: str
     plan: str
     model_sha256: str
+    rounds: int
     sites: tuple[SiteResult, ...]
 
     @property
@@ -115,6 +124,15 @@ class FederationResults(BaseModel):
         """Sites that another one missed for longer than news take, with the longest such time in rounds."""
         told = [item for site in self.sites if site.result for item in site.result.away.items()]
         return {name: max(rounds for other, rounds in told if other == name) for name, _ in sorted(told)}
+
+    @property
+    def phases_missing(self) -> int:
+        """Local phases that were agreed on, and that by the sites' own counts nobody did; 0 where a site is absent.
+
+        A run ends when its sites have heard of enough (``node.census``), so some were told that were not done.
+        """
+        done = sum(site.result.rounds for site in self.sites if site.result)
+        return 0 if self.absent else max(0, self.rounds * len(self.sites) - done)
 
 
 def organ_results(
@@ -157,8 +175,23 @@ def result_notice(
     return notice.model_dump_json().encode()
 
 
+def result_told(site: SiteId, content: bytes) -> ResultNotice:
+    """What another site tells.
+
+    Raises:
+        NoticeError: it is something else.
+    """
+    return parse_json(content.decode(errors="replace"), ResultNotice, f"notice of site {site}", NoticeError)
+
+
 def federation_results(
-    *, federation: str, plan: str, model_sha256: str, sites: Iterable[SiteId], told: Mapping[SiteId, Notice]
+    *,
+    federation: str,
+    plan: str,
+    model_sha256: str,
+    rounds: int,
+    sites: Iterable[SiteId],
+    told: Mapping[SiteId, Notice],
 ) -> FederationResults:
     """The table of all sites, from the notices on ``RESULT``.
 
@@ -169,6 +202,7 @@ def federation_results(
         federation=federation,
         plan=plan,
         model_sha256=model_sha256,
+        rounds=rounds,
         sites=tuple(_site_result(site, told.get(site)) for site in sorted(sites)),
     )
 
@@ -190,10 +224,9 @@ def _organ_result(organ: str, scores: Sequence[Score], smallest_count: int) -> O
 def _site_result(site: SiteId, notice: Notice | None) -> SiteResult:
     if notice is None:
         return SiteResult(site=site, result=None)
-    text = notice.content.decode(errors="replace")
     return SiteResult(
         site=site,
-        result=parse_json(text, ResultNotice, f"notice of site {site}", NoticeError),
+        result=result_told(site, notice.content),
         notice=base64.b64encode(notice.content).decode(),
         signature=base64.b64encode(notice.signature).decode(),
     )

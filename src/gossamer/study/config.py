@@ -17,7 +17,7 @@ from gossamer.data.planning import DEFAULT_RULES, PlanRules
 from gossamer.documents import parse_toml
 from gossamer.errors import UsageError
 from gossamer.evaluate.metrics import check_metrics
-from gossamer.gossip.choices import GuardName, Pace
+from gossamer.gossip.choices import GuardName, MachinesName, Pace
 from gossamer.learn.recipe import Recipe
 
 ArmKind = Literal["local-only", "pooled", "federated"]
@@ -63,6 +63,8 @@ class Arm(_Section):
     """Federated arms: a key of ``gossamer.gossip.TOPOLOGIES``; by default the algorithm's own."""
     pace: Pace = "lockstep"
     """Federated arms: whether sites wait for each other; "asynchronous" takes the algorithm "pushsum"."""
+    machines: MachinesName = "fets"
+    """Federated arms: whose clocks and lines are simulated; in lockstep they change the simulated time alone."""
     guard: GuardName | None = None
     """Federated arms: what each site lets into its mean of what peers send; by default all."""
     proximal_mu: float = Field(default=0.0, ge=0)

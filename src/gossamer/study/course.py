@@ -20,6 +20,7 @@ from gossamer.documents import parse_json
 from gossamer.errors import StorageError
 from gossamer.gossip import GossipAlgorithm, Params, Trainer, TrainerState, TrainResult
 from gossamer.node.kinds import make_node
+from gossamer.runtime.machines import MACHINES
 from gossamer.runtime.rounds import RoundReport
 from gossamer.runtime.simulation import Simulation, SimulationResult
 from gossamer.study.federation import Federation, agreement_of, federation_of
@@ -151,7 +152,9 @@ class _Course:
 
             batch_size, tasks = job.schedule.batch_size, (task, self.study_task)
             trainers = {site: _Counted(trainer, batch_size, tasks) for site, trainer in federation.trainers.items()}
-            simulation = Simulation(nodes, trainers, local_steps=job.local_steps, seed=job.seed)
+            simulation = Simulation(
+                nodes, trainers, local_steps=job.local_steps, machines=MACHINES[job.arm.machines], seed=job.seed
+            )
             return simulation.run(on_round, checkpoint=self.place / CHECKPOINT, checkpoint_every_rounds=every)
 
     def _federation_hash(self) -> str:

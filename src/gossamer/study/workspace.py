@@ -105,6 +105,9 @@ def make_plan(study: Study, datasets: Mapping[str, Dataset], on_case: Callable[[
 def study_hash(study: Study, datasets: Mapping[str, Dataset]) -> str:
     """SHA-256 (hex) of all that decides a study's results: its settings, and the data by content, not by place."""
     settings = study.model_dump(mode="json", exclude={"datasets"})
+    for arm in settings["arms"].values():
+        if arm["machines"] == "fets":
+            del arm["machines"]  # as all were before there was a choice: the same study as then
     decisive = {"study": settings, "data": {site: dataset.sha256 for site, dataset in datasets.items()}}
     return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
 

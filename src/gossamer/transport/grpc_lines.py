@@ -119,6 +119,7 @@ class GrpcTransport(LinesTransport[Line]):
             )
         self._by_id = {peer.site_id: peer for peer in peers.values()}
         self._server: grpc.aio.Server | None = None
+        self._starting: asyncio.Future[None] | None = None
         self._dialling: list[asyncio.Task[None]] = []
         self._answering: set[asyncio.Task[None]] = set()
         self._operations = Operations()
@@ -142,6 +143,8 @@ class GrpcTransport(LinesTransport[Line]):
         for task in speaking:
             task.cancel()
         await asyncio.gather(*speaking, return_exceptions=True)
+        if self._starting is not None:
+            await asyncio.wait({self._starting})
         if self._server is not None:
             await self._server.stop(grace=1.0)
         await self._operations.end()
@@ -157,7 +160,9 @@ class GrpcTransport(LinesTransport[Line]):
             port: int = self._server.add_secure_port(self._listen, self._server_credentials())
         except RuntimeError as error:
             raise ConnectionError(f"cannot listen on {self._listen}") from error
-        await self._server.start()
+        # gRPC cannot stop a server that was cancelled while it began, nor one that begins yet: ``close`` waits for it.
+        self._starting = asyncio.ensure_future(self._server.start())
+        await asyncio.shield(self._starting)
         return port
 
     def _server_credentials(self) -> grpc.ServerCredentials:

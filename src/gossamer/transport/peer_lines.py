@@ -9,6 +9,7 @@ from typing import Generic, Protocol, TypeVar
 
 from cryptography import x509
 
+from gossamer.atomic import make_folder
 from gossamer.errors import ResourceError
 from gossamer.gossip.topology import SiteId
 from gossamer.transport.base import PeerState, Transport
@@ -93,7 +94,11 @@ class LinesTransport(InboxTransport, Generic[AnyLine]):
 
 
 def folder_of_line(folder: Path, certificate: x509.Certificate) -> Path:
-    """Where one peer's line keeps what is coming in; made if need be."""
+    """Where one peer's line keeps what is coming in; made if need be.
+
+    Raises:
+        StorageError: it cannot be made.
+    """
     own = folder / site_id_of(certificate)[:32]
-    own.mkdir(parents=True, exist_ok=True)
+    make_folder(own, "wanted a folder for what peers send")
     return own

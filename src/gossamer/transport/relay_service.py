@@ -3,9 +3,8 @@
 Law
     1. Nobody gets in without a secret of this relay's owner, and whoever gets in reaches nobody but who waits under the
        same token, at its other side.
-    2. It keeps nothing: of what passes it has less than half a megabyte a direction in its hands (``PIECE_BYTES``, and
-       what asyncio reads at once), beside what the system's sockets hold. A side that does not take makes the other
-       wait.
+    2. It keeps nothing: of what passes it has less than half a megabyte a direction in its hands (``relay_passage``),
+       beside what the system's sockets hold.
     3. Every wait ends: for a knock, for a peer, for a byte of a pair that is joined.
     4. What it says of itself are counts, labels of its owner, and addresses of callers that it turned away; no token,
        and no byte of what passed.
@@ -18,12 +17,13 @@ import asyncio
 import os
 from asyncio import StreamReader, StreamWriter
 from collections import deque
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any
 
 from gossamer.errors import ListenError
+from gossamer.transport.relay_guest import Guest, Place, hang_up, say
+from gossamer.transport.relay_limits import DEFAULT_LIMITS, RelayLimits
+from gossamer.transport.relay_passage import PIECE_BYTES, Passage
 from gossamer.transport.relay_words import (
     GREETING,
     HEARTBEAT_S,
@@ -35,107 +35,10 @@ from gossamer.transport.relay_words import (
     knock_from_bytes,
 )
 
-PIECE_BYTES = 2**16
 MINUTE_S = 60.0
-LAST_WORD_S = 1.0
 
 MOST_PLACES = 4096
 """So many ends of meetings knock in a minute where somebody invents tokens."""
-
-Place = tuple[bytes, int]
-"""A token and a side of it."""
-
-
-@dataclass(frozen=True)
-class RelayLimits:
-    """What a relay gives at most.
-
-    Attributes:
-        strangers: connections that have not been let in yet.
-        waiting: guests without their peer.
-        pairs: joined pairs.
-        knocks_per_minute: of one end of a meeting; a site that is well knocks once in two minutes at most.
-        bytes_per_s: of one pair, both directions together; None for as fast as it goes.
-        knock_s: for a caller to say what it wants.
-        wait_s: after which a guest that waits is sent away: a live one comes again at once, a dead one does not.
-        idle_s: without a byte in either direction, after which a pair is parted; sites say something every 15 s.
-    """
-
-    strangers: int = 256
-    waiting: int = 64
-    pairs: int = 32
-    knocks_per_minute: int = 30
-    bytes_per_s: float | None = None
-    knock_s: float = 10.0
-    wait_s: float = 120.0
-    idle_s: float = 120.0
-
-
-DEFAULT_LIMITS = RelayLimits()
-
-
-class Guest:
-    """A connection that was let in."""
-
-    def __init__(self, label: str, place: Place, reader: StreamReader, writer: StreamWriter) -> None:
-        self.label = label
-        self.place = place
-        self.reader = reader
-        self.writer = writer
-        self.waiting: asyncio.Task[Word | None] | None = None
-        self.is_joined = False
-        self.over = asyncio.Event()
-
-    @property
-    def opposite(self) -> Place:
-        """Where its peer waits."""
-        token, side = self.place
-        return token, 1 - side
-
-    async def say(self, word: Word) -> None:
-        """Say a word, if the guest is still there."""
-        await _say(self.writer, word)
-
-
-class Passage:
-    """Two guests that are joined."""
-
-    def __init__(self, limits: RelayLimits, ends: tuple[Guest, Guest]) -> None:
-        self._limits = limits
-        self.ends = ends
-        self.bytes = 0
-        self._moved_s = self._free_s = self.began_s = asyncio.get_running_loop().time()
-        self.ended = asyncio.Event()
-
-    async def run(self) -> None:
-        """Pass bytes on, both ways, until an end hangs up, or nothing moves."""
-        one, other = self.ends
-        await _until_one_ends(
-            self._pass_on(one.reader, other.writer),
-            self._pass_on(other.reader, one.writer),
-            self._watch(),
-            self.ended.wait(),
-        )
-
-    async def _pass_on(self, reader: StreamReader, writer: StreamWriter) -> None:
-        with suppress(OSError):
-            while piece := await reader.read(PIECE_BYTES):
-                writer.write(piece)
-                await writer.drain()
-                self._moved_s = asyncio.get_running_loop().time()
-                self.bytes += len(piece)
-                await self._pace(len(piece))
-
-    async def _pace(self, size_bytes: int) -> None:
-        if self._limits.bytes_per_s is None:
-            return
-        now_s = asyncio.get_running_loop().time()
-        self._free_s = max(self._free_s, now_s) + size_bytes / self._limits.bytes_per_s
-        await asyncio.sleep(self._free_s - now_s)
-
-    async def _watch(self) -> None:
-        while (left_s := self._moved_s + self._limits.idle_s - asyncio.get_running_loop().time()) > 0:
-            await asyncio.sleep(left_s)
 
 
 class Relay:
@@ -162,7 +65,7 @@ class Relay:
         self._waiting: dict[Place, Guest] = {}
         self._passages: dict[Place, Passage] = {}
         self._knocks: dict[Place, deque[float]] = {}
-        self._turned_away: deque[float] = deque(maxlen=1)
+        self._turned_away_s: float | None = None
         self._server: asyncio.Server | None = None
         self._receiving: set[asyncio.Task[None]] = set()
         self._count = 0
@@ -202,7 +105,7 @@ class Relay:
             with suppress(OSError, EOFError, TimeoutError):
                 await self._meet(reader, writer)
         finally:
-            await _hang_up(writer)
+            await hang_up(writer)
 
     async def _meet(self, reader: StreamReader, writer: StreamWriter) -> None:
         if self._strangers >= self._limits.strangers:
@@ -215,14 +118,14 @@ class Relay:
             self._strangers -= 1
         if asked is None or label is None:
             self._note_turned_away(writer)
-            await _say(writer, Word.NOT_ADMITTED)
+            await say(writer, Word.NOT_ADMITTED)
             return
         guest = Guest(label, (asked.token, asked.side), reader, writer)
         if self._knocks_often(guest.place):
-            await _say(writer, Word.OFTEN)
+            await say(writer, Word.OFTEN)
         elif asked.purpose is Purpose.ASK:
             is_there = guest.opposite in self._waiting or guest.opposite in self._passages
-            await _say(writer, Word.THERE if is_there else Word.ALONE)
+            await say(writer, Word.THERE if is_there else Word.ALONE)
         else:
             await self._receive_guest(guest)
 
@@ -343,9 +246,9 @@ class Relay:
     def _note_turned_away(self, writer: StreamWriter) -> None:
         """Say so, once a minute at most: strangers knock at every open port."""
         now_s = asyncio.get_running_loop().time()
-        if self._turned_away and self._turned_away[0] > now_s - MINUTE_S:
+        if self._turned_away_s is not None and self._turned_away_s > now_s - MINUTE_S:
             return
-        self._turned_away.append(now_s)
+        self._turned_away_s = now_s
         host = (writer.get_extra_info("peername") or ("an unknown address",))[0]
         self._tell(f"turned a caller without admission away, from {host}")
 
@@ -368,33 +271,3 @@ async def serve(relay: Relay, host: str, port: int, tell: Callable[[str], None])
         await asyncio.Event().wait()
     finally:
         await relay.close()
-
-
-async def _say(writer: StreamWriter, word: Word) -> None:
-    with suppress(OSError):
-        writer.write(word.value)
-        await writer.drain()
-
-
-async def _hang_up(writer: StreamWriter) -> None:
-    """What was said last may still arrive, for a moment."""
-    writer.close()
-    try:
-        with suppress(OSError, TimeoutError):
-            async with asyncio.timeout(LAST_WORD_S):
-                await writer.wait_closed()
-    finally:
-        writer.transport.abort()
-
-
-async def _until_one_ends(*parts: Coroutine[Any, Any, object]) -> None:
-    """Run all until the first of them ends, then end the others."""
-    tasks = [asyncio.create_task(part) for part in parts]
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-    for task in done:
-        task.result()

@@ -121,6 +121,7 @@ class SftpStore(Store):
         try:
             with self._sftp.open(f"{self._root}/{path}", "rb") as file:
                 length = min(file.stat().st_size, most_bytes)
+                file._prefetch_thread = _ending_in_silence(file._prefetch_thread)
                 file.prefetch(length, REQUESTS_AHEAD)
                 content: bytes = file.read(length)
                 return content
@@ -227,6 +228,20 @@ def open_webdav(address: SplitResult, options: WebdavOptions) -> Store:
         skip_instance_cache=True,
     )
     return FsspecStore(system, "", system.client.http.close)
+
+
+def _ending_in_silence(ask_ahead: Callable[..., None]) -> Callable[..., None]:
+    """What paramiko asks ahead with, in a thread of its own, where Python would write to the console that it failed.
+
+    Whoever reads finds the connection ended, too, and says so.
+    """
+    from paramiko import SSHException  # noqa: PLC0415  an optional package
+
+    def ask(*arguments: Any) -> None:
+        with suppress(SSHException, EOFError, OSError):
+            ask_ahead(*arguments)
+
+    return ask
 
 
 def _user(address: SplitResult) -> str | None:

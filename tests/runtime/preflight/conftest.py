@@ -1,6 +1,7 @@
 """Two small hospitals on loopback: their data, their folders, a federation file, and services that answer."""
 
 import asyncio
+import math
 import socket
 import threading
 from contextlib import contextmanager, suppress
@@ -8,6 +9,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from faults.ports import own_address
 
 from gossamer import __version__
 from gossamer.data.dataset import DatasetWriter
@@ -15,6 +17,7 @@ from gossamer.data.frame import Frame
 from gossamer.data.image import Image
 from gossamer.runtime.card import read_card
 from gossamer.runtime.federation_file import add_site, new_federation, read_federation
+from gossamer.runtime.preflight import bounded
 from gossamer.runtime.site_folder import CARD, SiteSettings, init_site
 from gossamer.transport.grpc_lines import GrpcTransport, Peer
 from gossamer.transport.line_messages import PROTOCOLS, Hello
@@ -57,12 +60,6 @@ def write_data(folder, site, patients=None):
     return writer.finish()
 
 
-def unused_port(host="127.0.0.1"):
-    with socket.socket() as taken:
-        taken.bind((host, 0))
-        return taken.getsockname()[1]
-
-
 @pytest.fixture
 def patient():
     return draw_patient
@@ -84,7 +81,7 @@ def pair(tmp_path):
         text.write("[plan]\nchannels = [4, 8]\npatch_size = [8, 8, 8]\n")
     for name in ("a", "b"):
         write_data(tmp_path / name / "data", name)
-        address = f"127.0.0.1:{unused_port()}"
+        address = own_address()
         settings = SiteSettings(name=name, data="data", listen=address, address=address)
         (tmp_path / name).chmod(0o700)
         sites[name] = init_site(tmp_path / name, settings)
@@ -93,6 +90,51 @@ def pair(tmp_path):
     for site in sites.values():
         site.approve(federation)
     return SimpleNamespace(**sites, file=file, federation=federation)
+
+
+class Hanging:
+    """A question that hangs until the test is over; time is up for it when all others have answered, and not before.
+
+    So a slow machine makes nothing else late, and nobody waits in real time.
+    """
+
+    behind = 0
+    """So many other questions wait for its thread."""
+    answer = ()
+    """What it says at last; nobody listens any more."""
+
+    def __init__(self, monkeypatch):
+        self._hangs, self._over, self._asking = threading.Event(), threading.Event(), threading.local()
+        monkeypatch.setattr(bounded, "time", SimpleNamespace(monotonic=self._now))
+
+    def __call__(self, *_):
+        self._hangs.set()
+        self._over.wait()
+        return self.answer
+
+    def ask(self, questions, seconds, threads=None, on_answer=lambda: None):
+        """As ``bounded.ask``, for whoever asks the question that hangs."""
+        self._asking.left = len(questions)
+
+        def note():
+            self._asking.left -= 1
+            on_answer()
+
+        return bounded.ask(questions, seconds, threads, note)
+
+    def _now(self):
+        is_alone = getattr(self._asking, "left", None) == 1 + self.behind
+        return math.inf if is_alone and self._hangs.wait(0.2) else 0.0
+
+    def end(self):
+        self._over.set()
+
+
+@pytest.fixture
+def hanging(monkeypatch):
+    question = Hanging(monkeypatch)
+    yield question
+    question.end()
 
 
 class Service:
@@ -168,7 +210,7 @@ def answering(address, behave):
         thread.start()
         yield
         door.shutdown(socket.SHUT_RDWR)
-    thread.join(10)
+    thread.join(60)
 
 
 @pytest.fixture

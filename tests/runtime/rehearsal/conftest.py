@@ -2,11 +2,12 @@
 
 import asyncio
 import shutil
-import socket
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 
 import numpy as np
 import pytest
+from faults.ports import own_address
 
 from gossamer.data.frame import Frame
 from gossamer.data.image import Image
@@ -39,12 +40,6 @@ ORDER = "BAC"
 """Of the site ids: who comes first dials."""
 
 
-def unused(host):
-    with socket.socket() as taken:
-        taken.bind((host, 0))
-        return f"{host}:{taken.getsockname()[1]}"
-
-
 def cube(_region, _hospital, seed):
     """A patient that costs nothing to draw."""
     voxels = np.random.default_rng(seed).integers(-100, 100, (16, 18, 20)).astype(np.int16)
@@ -62,9 +57,15 @@ def _quick(monkeypatch):
     monkeypatch.setattr("os.fsync", lambda _descriptor: None)
     monkeypatch.setattr(patients, "draw_patient", cube)
     monkeypatch.setattr("gossamer.node.patience.LEAST_S", 1.0)
-    monkeypatch.setattr(run, "LINES_S", 1.5)
+    monkeypatch.setattr("gossamer.transport.mailbox_line.LOOK_S", (0.02, 0.2))
     monkeypatch.setattr(run, "FAREWELL_S", 5.0)
     monkeypatch.setattr(run, "LAST_WORD_S", 0.5)
+
+
+@pytest.fixture
+def _a_line_stays_down(monkeypatch, _quick):
+    """And is not waited for long; of the others all has gone before this wait begins."""
+    monkeypatch.setattr(run, "LINES_S", 1.5)
 
 
 class Federation:
@@ -72,7 +73,7 @@ class Federation:
 
     def __init__(self, folder, data="no data"):
         self.folder, self.file, self._data = folder, folder / "FED.toml", data
-        self.listens = {name: unused(f"127.0.0.{at}") for at, name in enumerate("ABC", start=1)}
+        self.listens = {name: own_address(f"127.0.0.{at}") for at, name in enumerate("ABC", start=1)}
 
     def found(self, addresses=None, more=""):
         """Make the sites, and have all approve one file.
@@ -88,7 +89,7 @@ class Federation:
             listens = {"listen": self.listens[name], "address": known[name]} if known[name] else {}
             at = f"127.0.0.{'ABC'.index(name) + 1}"
             data = str(self._data / name) if self._data != "no data" else "nowhere"
-            settings = SiteSettings(name=name, data=data, status=unused(at), threads=1, **listens)
+            settings = SiteSettings(name=name, data=data, status=own_address(at), threads=1, **listens)
             while (site := init_site(self.folder / name, settings)) and ids and site.identity.site_id < ids[-1]:
                 shutil.rmtree(site.path)
             with (site.path / SETTINGS).open("a") as lines:
@@ -109,16 +110,29 @@ class Federation:
     def site(self, name):
         return SiteFolder(self.folder / name)
 
-    def rehearsal(self, name, *, watch=None, wait_s=10.0):
+    def rehearsal(self, name, *, watch=None, wait_s=60.0):
         return Rehearsal(self.site(name), self.read(), watch or Unwatched(), wait_s=wait_s)
 
     async def all_rehearse(self, names="ABC", **options):
-        async with asyncio.timeout(60):
-            return await asyncio.gather(*(self.rehearsal(name, **options).run() for name in names))
+        return await self.run_together(*(self.rehearsal(name, **options) for name in names))
+
+    @staticmethod
+    async def run_together(*rehearsals):
+        """They turn up at the same time, however long each has timed its machine before."""
+        all_are_there = asyncio.Barrier(len(rehearsals))
+        for each in rehearsals:
+            each._turn_up = partial(_turn_up_with, all_are_there, each._turn_up)
+        async with asyncio.timeout(240):
+            return await asyncio.gather(*(each.run() for each in rehearsals))
 
     def reports(self, names="ABC", **options):
         """What each of these sites ends with, by name."""
         return dict(zip(names, asyncio.run(self.all_rehearse(names, **options)), strict=True))
+
+
+async def _turn_up_with(others, turn_up, hearing):
+    await others.wait()
+    await turn_up(hearing)
 
 
 @pytest.fixture

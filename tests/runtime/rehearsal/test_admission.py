@@ -1,6 +1,7 @@
 """Who may rehearse, and with whom: one thing at a time at a site, and the same federation file at all."""
 
 import asyncio
+from contextlib import suppress
 
 import pytest
 
@@ -32,11 +33,24 @@ def test_a_site_that_rehearses_does_not_begin_its_run_nor_another_rehearsal(fede
         federation.reports("A")
 
 
+async def listens(address):
+    """Until somebody does there."""
+    host, _, port = address.rpartition(":")
+    async with asyncio.timeout(60):
+        while True:
+            with suppress(OSError):
+                _, writer = await asyncio.open_connection(host, int(port))
+                writer.close()
+                return
+            await asyncio.sleep(0.02)
+
+
 def test_a_peer_at_its_real_run_is_told_from_one_that_is_away(federation_with_data):
     federation = federation_with_data.found({"A": None})
 
     async def run():
         running = asyncio.create_task(SiteRun(federation.site("B"), federation.read(), Unwatched()).run())
+        await listens(federation.listens["B"])
         try:
             return await federation.all_rehearse("AC", wait_s=2.0)
         finally:
@@ -57,7 +71,8 @@ def test_a_peer_with_another_federation_file_is_named(federation):
         own = federation.rehearsal("A", wait_s=2.0)
         federation.file.write_text(federation.file.read_text().replace("rounds = 10", "rounds = 11"))
         federation.approve("B")
-        other = asyncio.create_task(federation.rehearsal("B", wait_s=60.0).run())
+        other = asyncio.create_task(federation.rehearsal("B").run())
+        await listens(federation.listens["B"])
         try:
             return await own.run()
         finally:

@@ -1,7 +1,7 @@
 """What the stopwatches show, on a clock that the test turns, and that they change nothing."""
 
 import asyncio
-import time
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -133,13 +133,13 @@ def test_all_else_passes_through(road, timed):
 
 
 class Sleeper:
-    """A trainer that sleeps; the first step takes longer, as compiling and caches have it."""
+    """A trainer that takes its time; the first step takes longer, as compiling and caches have it."""
 
-    def __init__(self):
-        self.fits = []
+    def __init__(self, clock):
+        self._clock, self.fits = clock, []
 
     def fit(self, params, *, steps, round_index, teachers=()):
-        time.sleep(0.01 * steps + (0.0 if self.fits else 0.5))
+        self._clock.now_s += 0.01 * steps + (0.0 if self.fits else 0.5)
         self.fits.append((steps, round_index))
         return TrainResult(params, steps, steps, 0.0)
 
@@ -150,25 +150,33 @@ class Sleeper:
         self.fits = [None] * state.values["fits"]
 
 
-def test_the_first_step_is_left_out_and_a_local_phase_is_not_exceeded():
-    trainer = Sleeper()
-    assert 0.01 <= time_a_step(trainer, {}, 8) < 0.055
+@pytest.fixture
+def clock(monkeypatch):
+    """The stopwatches' clock."""
+    turned = Clock()
+    monkeypatch.setattr(stopwatch, "time", SimpleNamespace(monotonic=turned))
+    return turned
+
+
+def test_the_first_step_is_left_out_and_a_local_phase_is_not_exceeded(clock):
+    trainer = Sleeper(clock)
+    assert time_a_step(trainer, {}, 8) == pytest.approx(0.01)
     assert trainer.fits == [(1, 0), (8, 0)]
 
 
-def test_a_slow_machine_takes_few_steps(monkeypatch):
+def test_a_slow_machine_takes_few_steps(clock, monkeypatch):
     monkeypatch.setattr(stopwatch, "MEASURED_S", 0.001)
-    trainer = Sleeper()
+    trainer = Sleeper(clock)
     time_a_step(trainer, {}, 100)
     assert trainer.fits == [(1, 0), (2, 0)]
 
 
-def test_what_lies_between_two_local_phases_is_noted():
-    timed = TimedTrainer(Sleeper())
+def test_what_lies_between_two_local_phases_is_noted(clock):
+    timed = TimedTrainer(Sleeper(clock))
     assert timed.between_s == 0.0
     for _ in range(3):
         timed.fit({}, steps=1, round_index=0)
-        time.sleep(0.03)
-    assert 0.03 <= timed.between_s < 1
+        clock.now_s += 0.03
+    assert timed.between_s == pytest.approx(0.03)
     timed.restore(timed.state())
     assert timed.state().values == {"fits": 3}

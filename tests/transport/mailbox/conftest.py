@@ -1,6 +1,7 @@
 """Two sites and the folder in which they meet, with short pauses and small parts."""
 
 import asyncio
+import shutil
 import threading
 from contextlib import asynccontextmanager, suppress
 
@@ -30,6 +31,8 @@ class Watched(LocalStore):
     def __init__(self, root):
         super().__init__(root)
         self.reads, self.writes = [], []
+        self.most_parts = None
+        """So many parts are read and so many written, then the network is down for parts; never, if it is None."""
         self._left, self._one = None, threading.Lock()
 
     def allow(self, calls):
@@ -38,17 +41,19 @@ class Watched(LocalStore):
             self._left = calls
 
     def read(self, path, most_bytes):
-        self._use()
+        self._use(path, self.reads)
         self.reads.append(path)
         return super().read(path, most_bytes)
 
     def write(self, path, content):
-        self._use()
+        self._use(path, self.writes)
         super().write(path, content)
         self.writes.append(path)
 
-    def _use(self):
+    def _use(self, path, before):
         with self._one:
+            if self.parts([path]) and len(self.parts(before)) == self.most_parts:
+                raise OSError("the network is down")
             if self._left == 0:
                 raise OSError("the network is down")
             self._left = self._left and self._left - 1
@@ -76,6 +81,9 @@ class Site:
         )
         self.transport.on_peer_started = self.restarted.append
         self.line = self.transport.lines[other]
+        self.has_offered = False
+        """Whether the letter that lies in the folder offers a frame; all parts of that are there."""
+        self._say, self.line._letters.say = self.line._letters.say, self._say_and_note
 
     def send(self, frame):
         return asyncio.create_task(self.transport.send(self.other, frame))
@@ -85,10 +93,9 @@ class Site:
         assert sender == self.other
         return bytes(frame)
 
-    @property
-    def has_offered(self):
-        """All parts of a frame are in the folder, and the letter that says so."""
-        return len(self.store.parts(self.store.writes)) >= 5 and "letter" in self.store.writes[-1]
+    async def _say_and_note(self, hello, wanted, offer, header):
+        await self._say(hello, wanted, offer, header)
+        self.has_offered = offer is not None
 
     def told(self, *words):
         return any(all(word in reason for word in words) for reason in self.refused)
@@ -119,7 +126,7 @@ class World:
         for site in sites:
             await site.transport.start()
         try:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(120):
                 yield
         finally:
             for site in sites:
@@ -148,6 +155,12 @@ class World:
     def frame(seed=0, attempt=0):
         weight = torch.randn(SIZE, generator=torch.Generator().manual_seed(seed))
         return build_frame({"attempt": str(attempt)}, {"weight": weight})
+
+    def remove(self, folder):
+        """A folder in which sites may be writing just now: first out of their way, then whatever they still put in."""
+        gone = folder.rename(self.home / "gone")
+        while gone.exists():
+            shutil.rmtree(gone, ignore_errors=True)
 
     def files(self):
         """All that lies in the folder."""

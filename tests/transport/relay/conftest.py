@@ -1,7 +1,6 @@
 """Relays on loopback, honest and not; sites that meet there; and a tap on the wire between."""
 
 import asyncio
-import os
 from contextlib import asynccontextmanager, suppress
 from types import SimpleNamespace
 
@@ -10,9 +9,10 @@ import torch
 
 from gossamer.transport.identity import new_identity, new_tls_certificate
 from gossamer.transport.line_messages import Hello
+from gossamer.transport.relay_limits import RelayLimits
 from gossamer.transport.relay_lines import RelayTransport
 from gossamer.transport.relay_meeting import RelayPlace
-from gossamer.transport.relay_service import Relay, RelayLimits
+from gossamer.transport.relay_service import Relay
 from gossamer.transport.relay_words import GREETING, NONCE_BYTES, Purpose, Word, knock
 from gossamer.wire.frame import build_frame
 from gossamer.wire.limits import Limits
@@ -126,7 +126,7 @@ class Guest:
         self.reader, self.writer = reader, writer
         GUESTS.append(self)
 
-    async def word(self, seconds=10.0):
+    async def word(self, seconds=60.0):
         """The next word but ``WAIT``; None where the relay hung up."""
         async with asyncio.timeout(seconds):
             while said := await self.reader.read(1):
@@ -135,7 +135,7 @@ class Guest:
         return None
 
     async def next_word(self):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             return Word(await self.reader.readexactly(1))
 
     def close(self):
@@ -155,7 +155,7 @@ async def enter(port, side, token=b"t" * 32, *, secret=SECRET, purpose=Purpose.M
     return guest
 
 
-async def wait_until(condition, seconds=15.0):
+async def wait_until(condition, seconds=60.0):
     async with asyncio.timeout(seconds):
         while not condition():
             await asyncio.sleep(0.02)
@@ -165,7 +165,6 @@ async def wait_until(condition, seconds=15.0):
 def _quick(monkeypatch):
     """A site comes back soon."""
     monkeypatch.setattr("gossamer.transport.relay_lines.REDIAL_S", (0.05, 0.2))
-    monkeypatch.setattr(os, "fsync", lambda _descriptor: None)
 
 
 @pytest.fixture(scope="session")

@@ -6,11 +6,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 import torch
+from faults.ports import own_port
+from tests.transport.jumping import run_in_no_time
 
 from gossamer.errors import DiskFullError
 from gossamer.transport import relay_service, relay_stream
 from gossamer.transport.identity import new_tls_certificate, tls_name
 from gossamer.transport.line_messages import CHUNK_BYTES, Hello
+from gossamer.transport.relay_limits import DEFAULT_LIMITS
 from gossamer.transport.relay_pair import pair_of
 from gossamer.wire.frame import build_frame
 
@@ -53,12 +56,13 @@ def test_the_one_that_comes_first_waits_for_the_other(world, tmp_path, monkeypat
     monkeypatch.setattr(relay_service, "HEARTBEAT_S", 0.05)
 
     async def run():
-        async with world.relay(wait_s=0.2) as at:
+        async with world.relay(wait_s=0.2, knocks_per_minute=10_000) as at:
             a, b = world.site("a", tmp_path, at.port), world.site("b", tmp_path, at.port)
             async with world.working(a):
                 sending = asyncio.create_task(a.transport.send("b", world.frame))
-                await asyncio.sleep(0.7)  # it waits, is sent away as all are, and comes again
                 await world.until(lambda: at.guests == (1, 0))
+                [knocks] = at._knocks.values()
+                await world.until(lambda: len(knocks) > 3)  # it waits, is sent away as all are, and comes again
                 assert not a.states["b"].is_up
                 assert (a.refused, a.states["b"].refusal) == ([], None)
                 async with world.working(b):
@@ -70,7 +74,7 @@ def test_the_one_that_comes_first_waits_for_the_other(world, tmp_path, monkeypat
 
 def test_a_hand_over_that_the_relay_s_restart_broke_goes_on_where_it_broke(world, tmp_path):
     async def run():
-        async with world.relay(bytes_per_s=8e6) as at:
+        async with world.relay(port=own_port(), bytes_per_s=8e6) as at:
             a, b = world.site("a", tmp_path, at.port), world.site("b", tmp_path, at.port)
             await a.transport.start()
             await b.transport.start()
@@ -254,19 +258,20 @@ def test_a_peer_that_says_nothing_is_taken_for_gone(world, tmp_path, monkeypatch
     asyncio.run(run())
 
 
-def test_a_quiet_line_stays_up(world, tmp_path, monkeypatch):
-    monkeypatch.setattr(relay_stream, "SILENCE_S", 0.8)
-    monkeypatch.setattr(relay_stream, "PING_S", 0.1)
+def test_a_quiet_line_stays_up(world, tmp_path):
+    quiet_s = 200.0
+    assert quiet_s > max(DEFAULT_LIMITS.idle_s, relay_stream.SILENCE_S)
 
     async def run():
-        async with world.relay(idle_s=0.8) as at:
+        async with world.relay() as at:
             a, b = world.site("a", tmp_path, at.port), world.site("b", tmp_path, at.port)
             async with world.working(a, b):
                 await world.until(up(a, b))
-                await asyncio.sleep(1.5)
+                await asyncio.sleep(quiet_s)
+                assert up(a, b)()
                 assert [a.states["b"].streams, b.states["a"].streams] == [1, 1]
 
-    asyncio.run(run())
+    run_in_no_time(run())
 
 
 def test_a_disk_without_room_for_what_comes_is_told_and_not_a_line_that_ends_in_silence(world, tmp_path, monkeypatch):
@@ -281,7 +286,7 @@ def test_a_disk_without_room_for_what_comes_is_told_and_not_a_line_that_ends_in_
             async with world.working(a, b):
                 sending = asyncio.create_task(a.transport.send("b", world.frame))
                 try:
-                    async with asyncio.timeout(20):
+                    async with asyncio.timeout(60):
                         await b.one()
                 finally:
                     sending.cancel()

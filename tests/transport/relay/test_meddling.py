@@ -51,7 +51,7 @@ def test_bytes_that_a_relay_changes_are_refused_with_the_reason_and_the_frame_co
             a, b = world.site("a", tmp_path, wire.port), world.site("b", tmp_path, at.port)
             async with world.working(a, b):
                 sending = asyncio.create_task(a.transport.send("b", world.frame))
-                async with asyncio.timeout(15):
+                async with asyncio.timeout(60):
                     assert await b.one() == ("a", world.frame.to_bytes())
                     await sending
             assert meddling.how is None

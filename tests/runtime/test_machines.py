@@ -1,9 +1,9 @@
-"""The default clocks and lines, held against the ranges that were published."""
+"""Simulated clocks and lines; the default ones held against the ranges that were published."""
 
 import pytest
 
 from gossamer.gossip import Share
-from gossamer.runtime.fets import fets_network, fets_step_s
+from gossamer.runtime.machines import ALIKE, FETS
 from gossamer.runtime.network import Carrier
 from gossamer.wire.codec import encode
 from gossamer.wire.messages import Envelope, Receipt, ShareMessage
@@ -12,7 +12,7 @@ SITES = ["D", "A", "C", "B"]
 
 
 def test_training_takes_from_1_8_to_20_7_s_a_patient():
-    step_s = fets_step_s(SITES)
+    step_s = FETS.step_s(SITES)
     assert list(step_s) == ["A", "B", "C", "D"]
     assert (step_s["A"], step_s["D"]) == pytest.approx((1.8, 20.7))
     # Evenly on a logarithmic scale: the same factor from each to the next.
@@ -21,7 +21,7 @@ def test_training_takes_from_1_8_to_20_7_s_a_patient():
 
 
 def test_model_takes_20_to_431_s_up_and_13_to_217_s_down():
-    network = fets_network(SITES, 60_000_000)
+    network = FETS.network(SITES, 60_000_000)
     upload_s = {site: 60_000_000 / network.upload_bytes_per_s[site] for site in SITES}
     download_s = {site: 60_000_000 / network.download_bytes_per_s[site] for site in SITES}
     # The fastest trainer has the slowest line.
@@ -31,7 +31,7 @@ def test_model_takes_20_to_431_s_up_and_13_to_217_s_down():
 
 @pytest.mark.parametrize("model_bytes", [1000, 10**9])
 def test_hand_over_of_a_model_takes_as_long_whatever_its_size(model_bytes):
-    carrier = Carrier(fets_network(SITES, model_bytes), 0)
+    carrier = Carrier(FETS.network(SITES, model_bytes), 0)
     (from_slowest,) = carrier.arrivals_s("A", "D", model_bytes, 0.0)
     assert from_slowest == pytest.approx(431.0 + 0.025 + 13.0)
     (to_slowest,) = carrier.arrivals_s("D", "A", model_bytes, 0.0)
@@ -39,13 +39,21 @@ def test_hand_over_of_a_model_takes_as_long_whatever_its_size(model_bytes):
 
 
 def test_no_frame_is_lost_repeated_or_reordered_by_default():
-    line = fets_network(SITES, 1).line
+    line = FETS.network(SITES, 1).line
     assert (line.loss, line.duplicates, line.jitter_s) == (0.0, 0.0, 0.0)
 
 
 def test_site_alone_is_the_fastest():
-    assert fets_step_s(["A"]) == {"A": 1.8}
-    assert fets_step_s([]) == {}
+    assert FETS.step_s(["A"]) == {"A": 1.8}
+    assert FETS.step_s([]) == {}
+
+
+def test_machines_that_are_alike_differ_by_a_few_per_cent_and_send_a_model_in_a_fifth_of_a_second():
+    step_s = ALIKE.step_s(SITES)
+    assert (step_s["A"], step_s["D"]) == pytest.approx((1.0, 1.06))
+    assert len(set(step_s.values())) == 4
+    carrier = Carrier(ALIKE.network(SITES, 10**7), 0)
+    assert carrier.arrivals_s("A", "D", 10**7, 0.0) == pytest.approx([0.2 + 0.025])
 
 
 def test_simulation_without_clocks_and_lines_of_its_own_has_those_of_fets(simulation):
