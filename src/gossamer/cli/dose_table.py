@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from gossamer.words import first_few
+from gossamer.words import counted, first_few
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -30,12 +30,12 @@ def say_what_is_unknown(effects: Sequence[DoseEffect], doses: Doses, teller: Tel
     ]
     for note, cases in doses.notes.items():
         teller.say(f"{note}: {first_few(cases, NAMED)}")
-    for what, names in (
-        ("cases without a dose, left out of the dose figures", doses.lacking),
-        ("organs lie partly outside the dose grid, where dose is unknown; their figures are of the rest", cut),
+    for what, how, names in (
+        ("case", "without a dose, left out of the dose figures", doses.lacking),
+        ("organ", "partly outside the dose grid, where dose is unknown; figures are of the rest", cut),
     ):
         if names:
-            teller.say(f"{len(names)} {what}: {first_few(names, NAMED)}")
+            teller.say(f"{counted(len(names), what)} {how}: {first_few(names, NAMED)}")
 
 
 def dose_document(effects: Sequence[DoseEffect], metrics: Sequence[DoseMetric], lacking: Sequence[str]) -> Any:
