@@ -8,7 +8,9 @@ site j's mass goes to site i; every column sums to 1 (nothing is lost), and wher
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import defaultdict
 from collections.abc import Collection, Mapping
+from functools import lru_cache
 from typing import NewType
 
 import numpy as np
@@ -70,7 +72,7 @@ class Topology(ABC):
 
     def senders(self, site: SiteId, exchange: int) -> tuple[SiteId, ...]:
         """From whom ``site`` receives at this exchange, sorted."""
-        return tuple(j for j in self.sites if j != site and self.mixing(j, exchange).get(site, 0.0) > 0)
+        return _senders(self, exchange).get(site, ())
 
     def matrix(self, exchange: int) -> NDArray[np.float64]:
         """The mixing matrix A [receiver i, sender j] of one exchange, in the order of ``sites``."""
@@ -98,3 +100,13 @@ class Topology(ABC):
     def by_name(self, fractions: Mapping[int, float]) -> dict[SiteId, float]:
         """Fractions by place in ``sites``, turned into fractions by name."""
         return {self.sites[index]: fraction for index, fraction in fractions.items()}
+
+
+@lru_cache(maxsize=8)
+def _senders(topology: Topology, exchange: int) -> Mapping[SiteId, tuple[SiteId, ...]]:
+    """By receiver; all sites of one process ask for the same exchanges."""
+    found: defaultdict[SiteId, tuple[SiteId, ...]] = defaultdict(tuple)
+    for sender in topology.sites:
+        for receiver in topology.receivers(sender, exchange):
+            found[receiver] += (sender,)
+    return found
