@@ -2,7 +2,6 @@
 
 import re
 import resource
-import signal
 import subprocess
 import sys
 
@@ -84,6 +83,11 @@ def test_version_is_the_package_s():
     assert python("from gossamer.cli.main import main; main()", "--version").stdout == f"gossamer {__version__}\n"
 
 
+AS_A_SHELL_STARTS_IT = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+IN_THE_BACKGROUND = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
+"""What Python itself does at its start, as the signal was when the process began. Said in the child: to say it between
+fork and exec would run Python, and gRPC's handlers, in a fork of a process that has threads."""
+
 WITH_A_COMMAND = """
 import os, signal, time
 from gossamer import errors
@@ -112,14 +116,14 @@ main()
 
 @pytest.mark.parametrize("command", ["interrupted", "swallowing"])
 def test_ctrl_c_ends_with_its_own_status_and_says_how_to_go_on(command):
-    done = python(WITH_A_COMMAND, command, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+    done = python(AS_A_SHELL_STARTS_IT + WITH_A_COMMAND, command)
     assert done.returncode == 130
     assert done.stderr == "Stopped. The same command again goes on from here.\n"
     assert done.stdout == ""
 
 
 def test_ctrl_c_that_the_shell_ignores_stays_ignored():
-    done = python(WITH_A_COMMAND, "interrupted", preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN))
+    done = python(IN_THE_BACKGROUND + WITH_A_COMMAND, "interrupted")
     assert done.returncode == 0
     assert done.stderr == ""
 
