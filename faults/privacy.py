@@ -52,10 +52,10 @@ LOOKS_EVERY_S = 0.05
 TYPED = ("zqpatient", "zqflag")
 """Not even for who typed the command: an import names cases and structures by the words of its own index."""
 
-TOLD_HERE = ("zqpatient", "zqflag", "zqroi")
+TOLD_HERE = ("zqpatient", "zqflag", "zqroiname")
 """What a site keeps beside its data and tells its own people may name case ids."""
 
-LEAVES = ("zqpatient", "zqflag", "zqcase", "zqroi")
+LEAVES = ("zqpatient", "zqflag", "zqcase", "zqroiname")
 
 
 STUDY = """
@@ -115,7 +115,7 @@ def privacy(size: int, seed: int, folder: Path) -> Result:
         search.look("import", said, TYPED)
         datasets = {site: folder / "data" / site for site in SITES}
         for site, dataset in datasets.items():
-            search.look_below(f"data set of {site}", dataset, ("zqpatient", "zqroi"))
+            search.look_below(f"data set of {site}", dataset, ("zqpatient", "zqroiname"))
         run = _run(folder / "fed", datasets, search)
         _predict(folder, next(iter(source.glob("*/*.nii.gz"))), run, search)
         _study(folder, datasets, search)
@@ -276,7 +276,7 @@ def _errors(folder: Path, source: tuple[Path, Path, Path], datasets: Mapping[str
             said = command("import", "table", index, *options)
         search.counts["errors"] += "GOS-" in said
         search.look(f"import with {what}", said, TYPED)
-        search.look_below(f"import with {what}", out, ("zqpatient", "zqroi"))
+        search.look_below(f"import with {what}", out, ("zqpatient", "zqroiname"))
     site = folder / "fed" / SITES[0]
     for what, spoil in SPOILED_SETS.items():
         data = datasets[SITES[0]]
@@ -355,11 +355,11 @@ SPOILED_INDEXES: dict[str, Callable[[Path], Any]] = {
     "a field too many": _index(lambda text: text.replace("\n", ",zqpatient\n", 2)),
     "a case twice": _index(lambda text: text + text.splitlines()[1] + "\n"),
     "a case id with a path": _index(lambda text: text.replace("zqcase", "../zqcase", 1)),
-    "a structure that nobody knows": _index(lambda text: re.sub("zqroi[0-9]+", "zqroi9999", text, count=1)),
+    "a structure that nobody knows": _index(lambda text: re.sub("zqroiname[0-9]+", "zqroiname9999", text, count=1)),
     "other bytes than UTF-8": lambda folder: (folder / "index.csv").write_bytes(b"id,\xff\xfe\n"),
-    "labels that are none": lambda folder: (folder / "labels.json").write_text('["zqroi"]'),
+    "labels that are none": lambda folder: (folder / "labels.json").write_text('["zqroiname"]'),
     "no labels": lambda folder: (folder / "labels.json").unlink(),
-    "names that are none": lambda folder: (folder / "names.toml").write_text("zqroi = "),
+    "names that are none": lambda folder: (folder / "names.toml").write_text("zqroiname = "),
 }
 
 

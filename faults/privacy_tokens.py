@@ -5,7 +5,7 @@ Four kinds, because not all places are alike (docs/concepts/audit.md, "Who may r
 - ``zqpatient``: free text of headers, header extensions, names of files and folders, further columns. Nowhere at all.
 - ``zqflag``: the column ``flags``, which people ask to be kept with the case. In the data set's folder, nowhere else.
 - ``zqcase``: case ids, which are pseudonyms. In the site's own data set, and in what it tells its own people.
-- ``zqroi``: a site's own names of structures. In what an import says to who typed it, nowhere else.
+- ``zqroiname``: a site's own names of structures. In what an import says to who typed it, nowhere else.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from faults.net_hospitals import draw_patient
 
-KINDS = ("zqpatient", "zqflag", "zqcase", "zqroi")
+KINDS = ("zqpatient", "zqflag", "zqcase", "zqroiname")
 
 FIELDS = {"descrip": 80, "aux_file": 24, "db_name": 18, "intent_name": 16}
 """Free text of a NIfTI header, with its room in bytes."""
@@ -54,7 +54,7 @@ def write_source(folder: Path, planted: Planted, sites: str, cases_a_site: int) 
     Returns:
         Index, labels and the file for ``--names``.
     """
-    own = {value: planted.one("zqroi") for value in OWN_NAMES}
+    own = {value: planted.one("zqroiname") for value in OWN_NAMES}
     rows = [COLUMNS]
     for site in sites:
         for number in range(cases_a_site):

@@ -8,8 +8,10 @@ from tests.cli.typed import typed
 from tests.dicom.phantom_series import write_series
 
 from gossamer.cli.predict import predict
+from gossamer.dicom.outgoing.write_structure_set import write_structure_set
 from gossamer.dicom.series.key import series_key
 from gossamer.errors import DataError, EmptyMaskError, SliceStackError, UnreadableImageError, UsageError
+from gossamer.segment import contouring
 
 run = typed(predict)
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -134,6 +136,20 @@ def test_smoothing_says_how_far_it_moved_a_point(tmp_path, dicom):
     assert 0 <= record["smoothed_mm"]["Parotid_L"] <= 0.5
 
 
+def test_holes_are_written_as_asked_for(tmp_path, dicom, monkeypatch):
+    asked = []
+
+    def write(*arguments, holes, **options):
+        asked.append(holes)
+        return write_structure_set(*arguments, holes=holes, **options)
+
+    monkeypatch.setattr(contouring, "write_structure_set", write)
+    model = model_that_finds(tmp_path / "m", "Parotid_L")
+    run("-i", dicom / "Doe/Roe", "-o", tmp_path / "out", "-m", model, "--holes", "nested")
+    assert asked == ["nested"]
+    assert json.loads(next((tmp_path / "out").rglob("prediction.json")).read_text())["holes"] == "nested"
+
+
 def test_formats_that_cannot_be_are_usage_errors(tmp_path, dicom, ct):
     model = model_that_finds(tmp_path / "m", "Parotid_L")
     (tmp_path / "none").mkdir()
@@ -141,6 +157,8 @@ def test_formats_that_cannot_be_are_usage_errors(tmp_path, dicom, ct):
         (ct, "--format", "rtstruct"),
         (ct.parent, "--format", "seg"),
         (ct, "--smooth", "1"),
+        (ct, "--holes", "xor"),
+        (dicom, "--holes", "filled"),
         (dicom, "--format", "png"),
         (dicom, "--format", "seg", "--smooth", "1"),
         (dicom, "--labelmap"),

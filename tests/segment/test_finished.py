@@ -45,6 +45,7 @@ def test_what_was_predicted_before_is_found_again(tmp_path):
         (ACt(content="13"), MODEL, Wanted("rtstruct", 1.0)),
         (ACt(), SimpleNamespace(sha256="ac"), Wanted("rtstruct", 1.0)),
         (ACt(), MODEL, Wanted("rtstruct")),
+        (ACt(), MODEL, Wanted("rtstruct", 1.0, holes="xor")),
         (ACt(), MODEL, Wanted("seg")),
         (ACt(), MODEL, Wanted(label_map=True)),
     ],

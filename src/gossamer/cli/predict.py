@@ -14,6 +14,7 @@ import typer
 
 if TYPE_CHECKING:
     from gossamer.cli.console import Teller
+    from gossamer.dicom.rtstruct.drawing import Holes
     from gossamer.errors import DataError
     from gossamer.evaluate.predicted import PredictionRecord
     from gossamer.segment.finished import Source
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from gossamer.segment.wanted import Form, Wanted
 
 FORMATS = ("rtstruct", "seg", "nifti")
+HOLES = ("keyhole", "nested", "xor")
 
 
 def predict(
@@ -44,6 +46,11 @@ def predict(
     smooth_mm: float = typer.Option(
         0.0, "--smooth", min=0.0, metavar="MM", help="Contours may leave the masks' outlines by this much; 0 is exact."
     ),
+    holes: str = typer.Option(
+        "keyhole",
+        "--holes",
+        help="How a structure set says holes: keyhole (most systems read it), nested (contours), or xor (DICOM's own).",
+    ),
     labelmap: bool = typer.Option(
         False, "--labelmap", help="Write one label map as well; voxels in several masks go to the smallest structure."
     ),
@@ -59,16 +66,20 @@ def predict(
     from gossamer.cli.console import Teller
     from gossamer.errors import UsageError
     from gossamer.segment.output import find_images, holds_nifti
+    from gossamer.segment.wanted import Wanted
 
     if form not in (None, *FORMATS):
         raise UsageError(f"wanted --format {', '.join(FORMATS)}; found {form!r:.20}; give one of them")
+    if holes not in HOLES:
+        raise UsageError(f"wanted --holes {', '.join(HOLES)}; found {holes!r:.20}; give one of them")
     run = _Run(output, Teller(), lambda: _model(model_path, device))
     if not (input_path.is_file() or holds_nifti(input_path)):
-        _predict_series(run, input_path, form or "rtstruct", smooth_mm=smooth_mm, label_map=labelmap)
-    elif form in ("rtstruct", "seg") or smooth_mm:
+        wanted = Wanted(cast("Form", form or "rtstruct"), smooth_mm, labelmap, cast("Holes", holes))
+        _predict_series(run, input_path, wanted)
+    elif form in ("rtstruct", "seg") or smooth_mm or holes != HOLES[0]:
         raise UsageError(
             "wanted a DICOM series that a structure set or segmentation can refer to; found NIfTI at the path given "
-            "with -i; give a folder of the DICOM series, or leave --format and --smooth out"
+            "with -i; give a folder of the DICOM series, or leave --format, --smooth and --holes out"
         )
     else:
         _predict_images(run, find_images(input_path), label_map=labelmap)
@@ -166,12 +177,10 @@ def _predict_image(source: ImageFile, run: _Run, model: Model, *, label_map: boo
     return write_prediction(run.output, source, image, masks, model, label_map=label_map, notes=notes)
 
 
-def _predict_series(run: _Run, folder: Path, form: str, *, smooth_mm: float, label_map: bool) -> None:
+def _predict_series(run: _Run, folder: Path, wanted: Wanted) -> None:
     """Predict the DICOM series in a folder."""
     from gossamer.segment.series_output import find_sources
-    from gossamer.segment.wanted import Wanted
 
-    wanted = Wanted(cast("Form", form), smooth_mm, label_map)
     with run.teller.task("Headers", total=1.0) as task:
         found = find_sources(folder, workers=1, on_file=lambda _done, of: task.advance(1 / of))
     model = run.start(len(found.refused) + len(found.sources))

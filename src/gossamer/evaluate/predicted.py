@@ -46,6 +46,7 @@ class PredictionRecord(BaseModel):
         form: what was written.
         series_sha256: of the Series Instance UID, if it was a DICOM series.
         sop_instance_uid: of the structure set or segmentation.
+        holes: how a structure set says them.
         smooth_mm: smoothing that was asked for.
         smoothed_mm: how far it moved a point, by the structure's name in the file.
         notes: what a user should know.
@@ -63,6 +64,7 @@ class PredictionRecord(BaseModel):
     form: Literal["nifti", "rtstruct", "seg"] = "nifti"
     series_sha256: str = ""
     sop_instance_uid: str = ""
+    holes: str = "keyhole"
     smooth_mm: NonNegativeFloat = 0.0
     smoothed_mm: dict[str, NonNegativeFloat] = Field(default_factory=dict)
     notes: tuple[str, ...] = ()

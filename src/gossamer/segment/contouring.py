@@ -126,9 +126,7 @@ def contour_series(
     else:
         path = folder / f"{form.upper()}-{name or series_key(series.series_uid)}.dcm"
         write = _write_segmentation if form == "seg" else _write_structure_set
-        written = write(
-            path, predicted, reference, made_by_model(model), label=label, now=now, smooth_mm=wanted.smooth_mm
-        )
+        written = write(path, predicted, reference, made_by_model(model), label=label, now=now, wanted=wanted)
     remarks = remarks_on(image, masks, model)
     volumes_ml = predicted.volumes_ml(written.empty)
     return Contoured(
@@ -200,7 +198,7 @@ def _write_structure_set(
     *,
     label: str,
     now: datetime,
-    smooth_mm: float,
+    wanted: Wanted,
 ) -> _Written:
     names = planning_names(list(predicted.masks))
     written = write_structure_set(
@@ -211,7 +209,8 @@ def _write_structure_set(
         made_by=made_by,
         now=now,
         colours={short: colour_of(name) for short, name in names.items()},
-        smooth_mm=smooth_mm,
+        holes=wanted.holes,
+        smooth_mm=wanted.smooth_mm,
     )
     renamed = [
         f"{name} is called {short} in the file, for planning systems" for short, name in names.items() if short != name
@@ -228,9 +227,9 @@ def _write_segmentation(
     *,
     label: str,
     now: datetime,
-    smooth_mm: float,
+    wanted: Wanted,
 ) -> _Written:
-    del smooth_mm  # voxels have no contours
+    del wanted  # voxels have no contours
     masks = predicted.native({name: name for name in predicted.masks})
     colours = {name: colour_of(name) for name in masks}
     written = write_segmentation(path, masks, reference, label=label, made_by=made_by, now=now, colours=colours)

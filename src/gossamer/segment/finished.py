@@ -47,7 +47,7 @@ def finished_record(output: Path, source: Source, model: Model, wanted: Wanted) 
     if (
         record is None
         or record.model_sha256 != model.sha256
-        or (record.form, record.smooth_mm) != (wanted.form, wanted.smooth_mm)
+        or (record.form, record.smooth_mm, record.holes) != (wanted.form, wanted.smooth_mm, wanted.holes)
         or (wanted.label_map and record.label_map is None)
         or record.image_sha256 != source.sha256()
     ):

@@ -142,6 +142,7 @@ def write_contoured(
             form=wanted.form,
             series_sha256=hashlib.sha256(source.series.series_uid.encode()).hexdigest(),
             sop_instance_uid=contoured.sop_instance_uid,
+            holes=wanted.holes,
             smooth_mm=wanted.smooth_mm,
             smoothed_mm={name: round(smoothed.moved_mm, 4) for name, smoothed in contoured.smoothed.items()},
             notes=contoured.notes,
