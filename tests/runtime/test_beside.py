@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from gossamer.errors import StorageError
-from gossamer.runtime.beside import beside, during, during_at_most
+from gossamer.runtime.beside import beside, during, during_at_most, to_the_end
 
 
 async def fails():
@@ -48,3 +48,32 @@ def test_what_does_not_come_in_time_is_given_up():
         return found, wanted.cancelled(), work.cancelled()
 
     assert asyncio.run(run()) == (None, True, True)
+
+
+def test_what_is_done_to_the_end_is_done_though_its_task_is_cancelled_twice():
+    async def run():
+        did, go_on = [], asyncio.Event()
+
+        async def close():
+            did.append("begun")
+            await go_on.wait()
+            did.append("done")
+
+        closing = asyncio.create_task(to_the_end(close()))
+        for _ in range(2):
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            closing.cancel()
+        await asyncio.sleep(0)
+        assert not closing.done()
+        go_on.set()
+        with pytest.raises(asyncio.CancelledError):
+            await closing
+        return did
+
+    assert asyncio.run(run()) == ["begun", "done"]
+
+
+def test_what_is_done_to_the_end_fails_with_its_own_error():
+    with pytest.raises(StorageError, match="the disk"):
+        asyncio.run(to_the_end(fails()))

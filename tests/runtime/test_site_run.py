@@ -28,6 +28,7 @@ from gossamer.study.federation import agreement_of, federation_of
 from gossamer.study.jobs import make_job
 from gossamer.study.workspace import open_datasets, open_workspace
 from gossamer.transport import mailbox_line
+from gossamer.transport.grpc_lines import GrpcTransport
 from gossamer.watch import Unwatched
 
 FEDERATION = """
@@ -140,6 +141,40 @@ def test_both_logs_of_an_exchange_name_the_same_shares(finished):
         received |= {(each.peer, name, each.exchange, each.sha256) for each in records if each.kind == "share-received"}
     assert sent == received
     assert sent
+
+
+def test_a_site_that_is_stopped_while_it_closes_lets_its_port_go(federation, monkeypatch):
+    """Else the same site could not begin again in this process."""
+    begin, end, closed = GrpcTransport.start, GrpcTransport.close, []
+
+    async def life():
+        listens = asyncio.Event()
+
+        async def start(self):
+            await begin(self)
+            listens.set()
+
+        async def close(self):
+            running.cancel()
+            await asyncio.sleep(0)
+            await end(self)
+            closed.append(self)
+
+        monkeypatch.setattr(GrpcTransport, "start", start)
+        monkeypatch.setattr(GrpcTransport, "close", close)
+        running = asyncio.create_task(run_of(federation, "A").run())
+        async with asyncio.timeout(60):
+            await listens.wait()
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        assert running.cancelled()
+
+    async def run():
+        await life()
+        await life()
+
+    asyncio.run(run())
+    assert len(closed) == 2
 
 
 def test_sites_that_are_stopped_in_between_end_alike(federation, simulated):

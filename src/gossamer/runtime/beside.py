@@ -1,4 +1,4 @@
-"""Waiting for one thing while another goes on: what ends that work ends the waiting, too."""
+"""Waiting for one thing while another goes on: what ends that work ends the waiting, too. And what nothing ends early."""
 
 from __future__ import annotations
 
@@ -47,3 +47,20 @@ async def _first(work: Work, wanted: Awaitable[Value], seconds: float | None) ->
         return (waiting.result(),) if waiting.done() else None
     finally:
         waiting.cancel()
+
+
+async def to_the_end(work: Coroutine[Any, Any, None]) -> None:
+    """Do something whole: whoever is cancelled meanwhile is so when it is done.
+
+    What closes servers and files must not stop half way: a port would stay taken as long as the process lives.
+    """
+    task = asyncio.create_task(work)
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        raise cancelled
+    await task

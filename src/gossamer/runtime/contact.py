@@ -14,6 +14,7 @@ from pathlib import Path
 
 from gossamer.errors import GossamerError, ListenError
 from gossamer.gossip.topology import SiteId
+from gossamer.runtime.beside import to_the_end
 from gossamer.runtime.board import Board
 from gossamer.runtime.early import EarlyHearing
 from gossamer.runtime.federation_file import Federation
@@ -80,8 +81,11 @@ class Contact:
             self.board.tell_everyone()
             yield
         finally:
-            await self.board.close()
-            await self.transport.close()
+            await to_the_end(self._close())
+
+    async def _close(self) -> None:
+        await self.board.close()
+        await self.transport.close()
 
     def missing(self, topic: str, among: Collection[SiteId]) -> tuple[SiteId, ...]:
         """Of these sites, those that have said nothing on a topic."""
