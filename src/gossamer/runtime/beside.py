@@ -1,4 +1,4 @@
-"""Waiting for one thing while another goes on: what ends that work ends the waiting, too. And what nothing ends early."""
+"""Waiting for one thing while another goes on: what ends that work ends the waiting; and what nothing ends early."""
 
 from __future__ import annotations
 
