@@ -27,6 +27,30 @@ from gossamer.wire.codec import decode, encode
 from gossamer.wire.limits import Limits
 from gossamer.wire.messages import Notice
 
+Readers = Mapping[str, Callable[[SiteId, bytes], object]]
+"""By topic, what reads a notice on it (author, content), and raises NoticeError for what it cannot read."""
+
+
+def readable_by(readers: Readers) -> Callable[[SiteId, str, bytes], None]:
+    """What a board asks before it takes a notice: whether a site of this release can read it.
+
+    Args:
+        readers: all topics that there are.
+
+    Returns:
+        Given author, topic and content, it raises NoticeError for what is not what its topic wants, or is on none.
+    """
+
+    def require_readable(author: SiteId, topic: str, content: bytes) -> None:
+        if topic not in readers:
+            raise NoticeError(
+                f"wanted a notice of site {author} on one of {', '.join(readers)}; found topic {topic!r}; it is "
+                "dropped: a newer release may know it"
+            )
+        readers[topic](author, content)
+
+    return require_readable
+
 
 class Board:
     """The notices of all sites, as far as this one has heard."""

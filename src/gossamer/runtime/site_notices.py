@@ -7,33 +7,19 @@ would end every site's run, and as many topics as one likes would fill every sit
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-
-from gossamer.errors import NoticeError
-from gossamer.gossip.topology import SiteId
+from gossamer.runtime.board import readable_by
 from gossamer.runtime.joining import JOIN, PLAN, fingerprints_of, plan_told
 from gossamer.runtime.site_results import RESULT, result_told
 
 END = "end"
 """The topic on which a site says that it has everything."""
 
-_READERS: Mapping[str, Callable[[SiteId, bytes], object]] = {
-    JOIN: lambda author, content: fingerprints_of({author: content}),
-    PLAN: plan_told,
-    RESULT: result_told,
-    END: lambda author, content: None,
-}
-
-
-def require_readable(author: SiteId, topic: str, content: bytes) -> None:
-    """Refuse a notice that no site of this release could read.
-
-    Raises:
-        NoticeError: it is not what its topic wants, or on none that there is.
-    """
-    if topic not in _READERS:
-        raise NoticeError(
-            f"wanted a notice of site {author} on one of {', '.join(_READERS)}; found topic {topic!r}; it is dropped: "
-            "a newer release may know it"
-        )
-    _READERS[topic](author, content)
+require_readable = readable_by(
+    {
+        JOIN: lambda author, content: fingerprints_of({author: content}),
+        PLAN: plan_told,
+        RESULT: result_told,
+        END: lambda author, content: None,
+    }
+)
+"""Refuses a notice that no site of this release could read."""

@@ -127,5 +127,5 @@ def _checksum(data: memoryview, header_bytes: int, *, is_sha256: bool) -> str:
     return xxhash.xxh3_128_hexdigest(data)
 
 
-def _damaged(name: str, found: str = "others") -> StorageError:
-    return StorageError(f"wanted the tensors that this site wrote; found {found}, in {name} of its journal")
+def _damaged(name: str) -> StorageError:
+    return StorageError(f"wanted the tensors that this site wrote; found others, in {name} of its journal")

@@ -6,7 +6,6 @@ Nothing is told but times, sizes and codes: no address, no name from a stranger'
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -14,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from gossamer.documents import parse_json
 from gossamer.errors import NoticeError
 from gossamer.gossip.topology import SiteId
+from gossamer.runtime.board import readable_by
 from gossamer.runtime.joining import Release
 
 READY = "ready"
@@ -82,23 +82,12 @@ def measured_by(site: SiteId, content: bytes) -> MeasuredTold:
     return parse_json(content.decode(errors="replace"), MeasuredTold, f"notice of site {site}", NoticeError)
 
 
-_READERS: Mapping[str, Callable[[SiteId, bytes], object]] = {
-    READY: lambda site, content: None,
-    BEGUN: lambda site, content: None,
-    MEASURED: measured_by,
-    OVER: lambda site, content: None,
-}
-
-
-def require_readable(site: SiteId, topic: str, content: bytes) -> None:
-    """Refuse a notice that no site of this release could read, as in a run (``site_notices``).
-
-    Raises:
-        NoticeError: it is not what its topic wants, or on none that there is.
-    """
-    if topic not in _READERS:
-        raise NoticeError(
-            f"wanted a notice of site {site} on one of {', '.join(_READERS)}; found topic {topic!r}; it is dropped: a "
-            "newer release may know it"
-        )
-    _READERS[topic](site, content)
+require_readable = readable_by(
+    {
+        READY: lambda site, content: None,
+        BEGUN: lambda site, content: None,
+        MEASURED: measured_by,
+        OVER: lambda site, content: None,
+    }
+)
+"""Refuses a notice that no site of this release could read, as in a run (``site_notices``)."""
